@@ -1,0 +1,131 @@
+// The backward engine.
+#include "core/autograd/backward.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "core/backend/backend.hpp"
+#include "core/base/error.hpp"
+
+namespace weft {
+
+namespace {
+
+// A gradient under way. Returned gradients may alias each other (a + b hands dy to both), so the
+// first sum makes a tensor of its own, and only that one is added to in place.
+struct Pending {
+  Tensor grad;
+  bool owned = false;
+
+  void add(const Tensor& g) {
+    if (!grad) {
+      grad = g;
+      return;
+    }
+    const bool widen = grad.dtype() != g.dtype() && g.dtype() == DType::f32;
+    if (!owned || widen) {
+      Tensor sum = empty_like(grad, widen ? DType::f32 : grad.dtype());
+      backend(sum).add(sum, grad, g);
+      grad = sum;
+      owned = true;
+    } else {
+      backend(grad).add(grad, grad, g);
+    }
+  }
+};
+
+struct Graph {
+  std::vector<std::shared_ptr<Node>> nodes;        // all but leaves, newest first
+  std::unordered_map<const Node*, int> leaf_uses;  // edges into each leaf that are still to come
+};
+
+Graph collect(const std::shared_ptr<Node>& root) {
+  Graph graph;
+  std::unordered_set<const Node*> seen{root.get()};
+  std::vector<std::shared_ptr<Node>> stack{root};
+  while (!stack.empty()) {
+    const std::shared_ptr<Node> node = std::move(stack.back());
+    stack.pop_back();
+    for (const auto& input : node->inputs) {
+      if (!input) continue;
+      if (input->is_leaf()) ++graph.leaf_uses[input.get()];
+      if (seen.insert(input.get()).second && !input->is_leaf()) stack.push_back(input);
+    }
+    graph.nodes.push_back(node);
+  }
+  std::sort(graph.nodes.begin(), graph.nodes.end(),
+            [](const auto& a, const auto& b) { return a->id > b->id; });
+  return graph;
+}
+
+Tensor ones_like(const Tensor& x) {
+  Tensor one = empty_like(x);
+  backend(one).fill(one, 1.0F);
+  return one;
+}
+
+}  // namespace
+
+GradMap backward(const Var& root, Tensor seed, const LeafHook& on_leaf) {
+  GradMap result;
+  if (!root.requires_grad()) return result;
+  if (!seed) {
+    if (root.value().numel() != 1) {
+      throw Error("backward: the root has shape " + root.shape().str() + " and no seed was given",
+                  "pass a seed of that shape, or start from a scalar");
+    }
+    seed = ones_like(root.value());
+  }
+  if (seed.shape().numel() != root.shape().numel()) {
+    throw Error("backward: seed " + seed.shape().str() + " does not fit the root " +
+                root.shape().str());
+  }
+
+  auto finish_leaf = [&](const Node* leaf, const Tensor& grad) {
+    if (on_leaf)
+      on_leaf(leaf, grad);
+    else
+      result.set(leaf, grad);
+  };
+  if (root.node()->is_leaf()) {
+    finish_leaf(root.node().get(), seed);
+    return result;
+  }
+
+  Graph graph = collect(root.node());
+  std::unordered_map<const Node*, Pending> pending;
+  pending[root.node().get()].grad = std::move(seed);
+
+  for (std::shared_ptr<Node>& node : graph.nodes) {
+    Grads grads;
+    if (const auto it = pending.find(node.get()); it != pending.end() && it->second.grad) {
+      const Tensor dy = std::move(it->second.grad);
+      pending.erase(it);
+      grads = node->backward(dy);
+    }
+    for (std::size_t i = 0; i < node->inputs.size(); ++i) {
+      const std::shared_ptr<Node>& input = node->inputs[i];
+      if (!input) continue;
+      if (i < grads.size() && grads[i]) pending[input.get()].add(grads[i]);
+      if (i < grads.size()) grads[i] = {};
+      if (!input->is_leaf() || --graph.leaf_uses[input.get()] > 0) continue;
+      if (const auto it = pending.find(input.get()); it != pending.end()) {
+        const Tensor grad = std::move(it->second.grad);
+        pending.erase(it);
+        finish_leaf(input.get(), grad);
+      }
+    }
+    // Free what the node saved before the next one runs. It stays a non-leaf, so a second walk is
+    // caught.
+    node->backward = [name = node->name](const Tensor&) -> Grads {
+      throw Error("backward: the graph of '" + std::string(name) + "' was walked before",
+                  "run the forward pass again");
+    };
+    node->inputs.clear();
+    node.reset();
+  }
+  return result;
+}
+
+}  // namespace weft

@@ -1,0 +1,90 @@
+// Kernels still to be written: each call fails loudly. Remove an entry when its family's file has
+// the body.
+#include "core/backend/cpu/cpu_backend.hpp"
+#include "core/base/error.hpp"
+
+namespace weft {
+
+namespace {
+[[noreturn]] void pending(const char* kernel) {
+  throw Error(std::string("cpu kernel not written: ") + kernel);
+}
+}  // namespace
+
+struct CpuBackend::OneDnn {};
+CpuBackend::CpuBackend() = default;
+CpuBackend::~CpuBackend() = default;
+
+void CpuBackend::fill(Tensor&, float) { pending("fill"); }
+void CpuBackend::copy(Tensor&, const Tensor&) { pending("copy"); }
+void CpuBackend::add(Tensor&, const Tensor&, const Tensor&) { pending("add"); }
+void CpuBackend::scale(Tensor&, const Tensor&, float) { pending("scale"); }
+void CpuBackend::add_scaled(Tensor&, const Tensor&, float) { pending("add_scaled"); }
+void CpuBackend::activation_forward(Tensor&, const Tensor&, Activation) {
+  pending("activation_forward");
+}
+void CpuBackend::activation_backward(Tensor&, const Tensor&, const Tensor&, Activation) {
+  pending("activation_backward");
+}
+void CpuBackend::bias_activation_forward(Tensor&, const Tensor&, const Tensor&, Activation) {
+  pending("bias_activation_forward");
+}
+void CpuBackend::bias_activation_backward(Tensor&, Tensor&, const Tensor&, const Tensor&,
+                                          const Tensor&, Activation) {
+  pending("bias_activation_backward");
+}
+void CpuBackend::dropout(Tensor&, const Tensor&, const Dropout&) { pending("dropout"); }
+void CpuBackend::matmul(Tensor&, const Tensor&, const Tensor&, const MatmulArgs&) {
+  pending("matmul");
+}
+void CpuBackend::attention_forward(Tensor&, Tensor&, const Tensor&, const AttentionArgs&) {
+  pending("attention_forward");
+}
+void CpuBackend::attention_backward(Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                    const Tensor&, const AttentionArgs&) {
+  pending("attention_backward");
+}
+void CpuBackend::layer_norm_forward(Tensor&, Tensor&, Tensor&, const Tensor&, const Tensor&,
+                                    const Tensor&, float) {
+  pending("layer_norm_forward");
+}
+void CpuBackend::layer_norm_backward(Tensor&, Tensor&, Tensor&, const Tensor&, const Tensor&,
+                                     const Tensor&, const Tensor&, const Tensor&) {
+  pending("layer_norm_backward");
+}
+void CpuBackend::residual_norm_forward(Tensor&, Tensor&, Tensor&, Tensor&, const ResidualNorm&) {
+  pending("residual_norm_forward");
+}
+void CpuBackend::residual_norm_backward(Tensor&, Tensor&, Tensor&, Tensor&, Tensor&, const Tensor&,
+                                        const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                        const Dropout&) {
+  pending("residual_norm_backward");
+}
+void CpuBackend::gather_rows(Tensor&, const Tensor&, const Tensor&, std::int64_t) {
+  pending("gather_rows");
+}
+void CpuBackend::scatter_add_rows(Tensor&, const Tensor&, const Tensor&, std::int64_t) {
+  pending("scatter_add_rows");
+}
+void CpuBackend::cross_entropy_parts(Tensor&, const Tensor&, const Tensor&, std::int64_t) {
+  pending("cross_entropy_parts");
+}
+void CpuBackend::cross_entropy_join(Tensor&, Tensor&, const Tensor&, const Tensor&) {
+  pending("cross_entropy_join");
+}
+void CpuBackend::cross_entropy_backward(Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                                        const Tensor&, std::int64_t) {
+  pending("cross_entropy_backward");
+}
+void CpuBackend::sum_rows(Tensor&, const Tensor&) { pending("sum_rows"); }
+double CpuBackend::squared_norm(const Tensor&) { pending("squared_norm"); }
+void CpuBackend::adamw(Tensor&, Tensor&, Tensor&, Tensor&, const Tensor&, const AdamArgs&) {
+  pending("adamw");
+}
+void CpuBackend::lamb_direction(Tensor&, Tensor&, Tensor&, const Tensor&, const Tensor&,
+                                const AdamArgs&) {
+  pending("lamb_direction");
+}
+void CpuBackend::lamb_apply(Tensor&, Tensor&, const Tensor&, float) { pending("lamb_apply"); }
+
+}  // namespace weft

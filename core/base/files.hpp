@@ -1,0 +1,53 @@
+// Files: whole reads, memory maps, and writes that are either complete or absent.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace weft {
+
+// The whole file. Throws InputError naming the file and the system's reason.
+std::string read_file(const std::filesystem::path& path);
+
+// Read-only map of a file; empty files map to an empty span.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// Replaces or creates a file: written beside it, fsynced, renamed, the folder fsynced.
+void write_file_atomic(const std::filesystem::path& path, std::string_view content);
+
+void fsync_path(const std::filesystem::path& path);  // a file or a folder
+
+// A directory written beside its target and renamed on commit(); removed when it dies uncommitted.
+// An existing, non-empty target is an InputError unless `force`, which replaces it.
+class StagedDirectory {
+ public:
+  StagedDirectory(std::filesystem::path target, bool force);
+  ~StagedDirectory();
+  StagedDirectory(const StagedDirectory&) = delete;
+  StagedDirectory& operator=(const StagedDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return staging_; }
+  void commit();  // every file fsynced first
+
+ private:
+  std::filesystem::path target_, staging_;
+  bool committed_ = false;
+};
+
+}  // namespace weft

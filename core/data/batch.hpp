@@ -1,0 +1,28 @@
+// What a model sees of one micro-batch on one rank.
+#pragma once
+
+#include <cstdint>
+
+#include "core/tensor/tensor.hpp"
+
+namespace weft {
+
+struct Batch {
+  std::int64_t first_sample =
+      0;               // position of its first sample within the global batch of the step
+  Tensor ids_BT;       // i32
+  Tensor type_ids_BT;  // i32
+  Tensor key_mask_BT;  // u8, 1 = a token; empty when nothing is padded
+
+  // MLM: N places of the batch, as b * T + t in rising order, and the ids that stood there. N may
+  // be 0.
+  Tensor masked_places_N;    // i32
+  Tensor masked_targets_N;   // i32
+  Tensor sentence_labels_B;  // i32: NSP 0 = B follows A, 1 = random; SOP 0 = in order, 1 = swapped;
+                             // or empty
+
+  std::int64_t size() const { return ids_BT.shape()[0]; }
+  std::int64_t length() const { return ids_BT.shape()[1]; }
+};
+
+}  // namespace weft

@@ -1,0 +1,83 @@
+// The CPU's caching allocator.
+#include "core/tensor/cpu_allocator.hpp"
+
+#include <bit>
+#include <cstdlib>
+#include <new>
+
+#include <sys/mman.h>
+
+#include "core/base/error.hpp"
+
+namespace weft {
+
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+// Eight classes per power of two: at most 12.5% of a block is slack.
+std::size_t size_class(std::size_t bytes) {
+  if (bytes <= kAlignment) return kAlignment;
+  const std::size_t step = std::max(std::bit_floor(bytes) / 8, kAlignment);
+  return (bytes + step - 1) / step * step;
+}
+
+}  // namespace
+
+CpuAllocator::~CpuAllocator() { release_cached(); }
+
+void* CpuAllocator::allocate(std::size_t bytes) {
+  const std::size_t size = size_class(bytes);
+  const std::lock_guard lock(mutex_);
+  void* p = nullptr;
+  if (auto it = free_.find(size); it != free_.end() && !it->second.empty()) {
+    p = it->second.back();
+    it->second.pop_back();
+  } else {
+    const bool large = size >= kHugePage;
+    const std::size_t alignment = large ? kHugePage : kAlignment;
+    p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    if (p == nullptr) {
+      throw Error("out of memory: could not allocate " + std::to_string(size) + " bytes on cpu (" +
+                      std::to_string(stats_.in_use) + " in use)",
+                  "use a smaller micro_batch, or set train.recompute");
+    }
+    if (large) madvise(p, size, MADV_HUGEPAGE);
+    stats_.reserved += size;
+  }
+  stats_.in_use += size;
+  stats_.peak = std::max(stats_.peak, stats_.in_use);
+  return p;
+}
+
+void CpuAllocator::deallocate(void* p, std::size_t bytes) noexcept {
+  if (p == nullptr) return;
+  const std::size_t size = size_class(bytes);
+  const std::lock_guard lock(mutex_);
+  free_[size].push_back(p);
+  stats_.in_use -= size;
+}
+
+MemoryStats CpuAllocator::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+void CpuAllocator::reset_peak() {
+  const std::lock_guard lock(mutex_);
+  stats_.peak = stats_.in_use;
+}
+
+void CpuAllocator::release_cached() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [size, blocks] : free_) {
+    for (void* p : blocks) {
+      std::free(p);
+      stats_.reserved -= size;
+    }
+    blocks.clear();
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,18 @@
+// Storage: one allocation of its device's allocator.
+#include "core/tensor/storage.hpp"
+
+namespace weft {
+
+namespace {
+std::atomic<std::uint64_t> next_id{1};
+}
+
+Storage::Storage(std::size_t bytes, Device device)
+    : data_(allocator(device).allocate(bytes)),
+      bytes_(bytes),
+      device_(device),
+      id_(next_id.fetch_add(1, std::memory_order_relaxed)) {}
+
+Storage::~Storage() { allocator(device_).deallocate(data_, bytes_); }
+
+}  // namespace weft

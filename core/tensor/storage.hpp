@@ -1,0 +1,58 @@
+// Owned memory behind tensors: reference-counted, drawn from the device's caching allocator.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "core/tensor/device.hpp"
+
+namespace weft {
+
+struct MemoryStats {
+  std::size_t in_use = 0;    // bytes of live storages (rounded up to the allocator's size classes)
+  std::size_t peak = 0;      // highest in_use since the start or the last reset_peak()
+  std::size_t reserved = 0;  // bytes held from the system, the pool's free blocks included
+};
+
+class Allocator {
+ public:
+  virtual ~Allocator() = default;
+  virtual void* allocate(std::size_t bytes) = 0;  // 64-byte aligned; throws Error naming the size
+  virtual void deallocate(void* p, std::size_t bytes) noexcept = 0;
+  virtual MemoryStats stats() const = 0;
+  virtual void reset_peak() = 0;
+  virtual void release_cached() = 0;  // gives free blocks back to the system
+};
+
+// The allocator of a device; lives as long as the process.
+Allocator& allocator(Device device);
+
+class Storage {
+ public:
+  Storage(std::size_t bytes, Device device);
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  void* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+
+  // Unique for the life of the process, never reused: with version() it keys derived forms such as
+  // packed weights.
+  std::uint64_t id() const { return id_; }
+  // Whoever writes parameters in place calls bump_version() afterwards.
+  std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+  void bump_version() { version_.fetch_add(1, std::memory_order_acq_rel); }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+  Device device_;
+  std::uint64_t id_ = 0;
+  std::atomic<std::uint64_t> version_{0};
+};
+
+}  // namespace weft

@@ -1,0 +1,2 @@
+// Nothing but the interface: keeps its header compiling on its own.
+#include "models/task.hpp"

@@ -1,0 +1,47 @@
+// Communicator: one process group; every rank of it makes the same calls in the same order.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/tensor/tensor.hpp"
+
+namespace weft {
+
+enum class ReduceOp { sum, max, min };
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  // In place. f32, i32 (bf16 is reduced in f32). All calls block until the result is there; a
+  // failed one throws Error naming the operation and the rank.
+  virtual void all_reduce(Tensor& x, ReduceOp op) = 0;
+  // out holds size() blocks of x, in rank order (along dim 0).
+  virtual void all_gather(Tensor& out, const Tensor& x) = 0;
+  // out is this rank's block of the sum of x over ranks; x holds size() blocks.
+  virtual void reduce_scatter(Tensor& out, const Tensor& x) = 0;
+  virtual void broadcast(Tensor& x, int root) = 0;
+  virtual void send(const Tensor& x, int to, int tag = 0) = 0;
+  virtual void receive(Tensor& x, int from, int tag = 0) = 0;
+  virtual void barrier() = 0;
+
+  // Control plane: small host values, whatever the device.
+  virtual double all_reduce(double x, ReduceOp op) = 0;
+  virtual std::int64_t all_reduce(std::int64_t x, ReduceOp op) = 0;
+  virtual std::string broadcast(const std::string& s, int root) = 0;
+
+  // Ranks with one color form a group, ordered by key. Collective over this group.
+  virtual std::unique_ptr<Communicator> split(int color, int key) const = 0;
+  // The same ranks with an own message space: for a second thread.
+  std::unique_ptr<Communicator> duplicate() const { return split(0, rank()); }
+};
+
+std::unique_ptr<Communicator> self_communicator();
+// All ranks that mpirun or srun started. MPI must be initialised (launch/process does it).
+std::unique_ptr<Communicator> mpi_communicator();
+
+}  // namespace weft
