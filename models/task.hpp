@@ -29,11 +29,19 @@ struct HfTensor {
   Shape shape;
 };
 
+// A named result of a forward pass without gradients.
+struct Output {
+  std::string name;  // "last_hidden_state", "pooler_output", "logits", "hidden_states.0" ...
+  Tensor value;      // f32
+};
+
 class PretrainingModel : public Module {
  public:
   virtual std::vector<LossTerm> losses(const Batch& batch, Pass& pass) const = 0;
   // The counts of losses() without running the model, in the same order with the same names.
   virtual std::vector<LossTerm> counts(const Batch& batch) const = 0;
+  // Everything the model computes, over all places of the batch, dropout off.
+  virtual std::vector<Output> outputs(const Batch& batch, bool hidden_states) const = 0;
   virtual std::vector<HfTensor> hf_tensors(const NamedParameter& p) const = 0;
   // config.json of the model, complete.
   virtual std::string hf_config() const = 0;

@@ -1,0 +1,66 @@
+// The bare BERT model.
+#include "models/bert/encoder.hpp"
+
+#include "core/nn/recompute.hpp"
+#include "core/ops/elementwise.hpp"
+#include "core/ops/rows.hpp"
+
+namespace weft {
+
+namespace {
+
+std::vector<Var> leaves(Module& m) {
+  std::vector<Var> list;
+  for (const NamedParameter& p : parameters(m)) list.push_back(p.parameter->var);
+  return list;
+}
+
+// Row b * T for each sample b.
+Tensor first_tokens(std::int64_t B, std::int64_t T) {
+  Tensor index({B}, DType::i32);
+  for (std::int64_t b = 0; b < B; ++b)
+    index.data<std::int32_t>()[b] = static_cast<std::int32_t>(b * T);
+  return index;
+}
+
+}  // namespace
+
+BertEncoder::BertEncoder(const BertConfig& c, Communicator& tensor, DType dtype)
+    : embeddings_(c, tensor, dtype) {
+  layers_.reserve(static_cast<std::size_t>(c.num_hidden_layers));
+  for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) layers_.emplace_back(c, tensor, dtype);
+  for (BertLayer& layer : layers_) layer_parameters_.push_back(leaves(layer));
+  if (c.pooler) {
+    pooler_.emplace(
+        c.hidden_size, c.hidden_size, tensor,
+        LinearOptions{.dtype = dtype, .init_std = c.initializer_range, .replicate = true});
+  }
+}
+
+Var BertEncoder::operator()(const Batch& batch, Pass& pass, std::vector<Var>* states) const {
+  const AttentionMask mask{.keys_BT = batch.key_mask_BT};
+  Var x_BTC = embeddings_(batch, pass);
+  if (states) states->push_back(x_BTC);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const auto layer = [this, i, mask](const std::vector<Var>& in, Pass& p) {
+      return layers_[i](in[0], mask, p);
+    };
+    x_BTC = recompute(layer, {x_BTC}, layer_parameters_[i], pass);
+    if (states) states->push_back(x_BTC);
+  }
+  return x_BTC;
+}
+
+Var BertEncoder::pooled(const Var& hidden_BTC) const {
+  const Shape& s = hidden_BTC.shape();
+  const Var first = gather_rows(reshape(hidden_BTC, {s[0] * s[1], s[2]}), first_tokens(s[0], s[1]));
+  return bias_activation(pooler_->product(first), pooler_->bias(), Activation::tanh);
+}
+
+void BertEncoder::visit(Visitor& v) {
+  v("embeddings", embeddings_);
+  v("layers", layers_);
+  if (pooler_) v("pooler", *pooler_);
+}
+
+}  // namespace weft

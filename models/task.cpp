@@ -1,2 +1,0 @@
-// Nothing but the interface: keeps its header compiling on its own.
-#include "models/task.hpp"
