@@ -28,10 +28,29 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+// A file being written from front to back. Each failure is an Error "PATH: cannot write: REASON".
+// A file that is not finish()ed is closed and left as it is: half-written.
+class OutputFile {
+ public:
+  explicit OutputFile(const std::filesystem::path& path);  // created, or emptied
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void finish();  // fsync and close
+
+ private:
+  std::filesystem::path path_;
+  int fd_ = -1;
+};
+
 // Replaces or creates a file: written beside it, fsynced, renamed, the folder fsynced.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content);
 
 void fsync_path(const std::filesystem::path& path);  // a file or a folder
+void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);  // or Error
 
 // A directory written beside its target and renamed on commit(); removed when it dies uncommitted.
 // An existing, non-empty target is an InputError unless `force`, which replaces it.

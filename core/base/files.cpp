@@ -1,0 +1,203 @@
+// Files by POSIX calls, so that every failure has its errno and every write reaches the disk.
+#include "core/base/files.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/error.hpp"
+
+namespace weft {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string reason(int error) { return std::generic_category().message(error); }
+
+[[noreturn]] void fail(const fs::path& path, const char* what, int error) {
+  throw Error(path.string() + ": cannot " + what + ": " + reason(error));
+}
+
+// A descriptor that closes itself.
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+// Opens a regular file for reading and tells its size.
+int open_to_read(const fs::path& path, std::size_t& size) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw InputError(path.string() + ": " + reason(errno));
+  struct stat status {};
+  int error = ::fstat(fd, &status) == 0 ? 0 : errno;
+  if (error == 0 && S_ISDIR(status.st_mode)) error = EISDIR;
+  if (error != 0) {
+    ::close(fd);
+    throw InputError(path.string() + ": " + reason(error));
+  }
+  size = static_cast<std::size_t>(status.st_size);
+  return fd;
+}
+
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+// `runs/x/` and `runs/x` name one directory; staging beside it needs the second form.
+fs::path without_slash(const fs::path& path) {
+  return path.has_filename() || !path.has_parent_path() ? path : path.parent_path();
+}
+
+}  // namespace
+
+std::string read_file(const fs::path& path) {
+  std::size_t size = 0;
+  const Descriptor file{open_to_read(path, size)};
+  std::string content;
+  // The size is only a hint: pipes and files in /proc say 0.
+  constexpr std::size_t kStep = std::size_t{1} << 16;
+  std::size_t used = 0;
+  while (true) {
+    if (used == content.size()) content.resize(std::max(used + kStep, size + 1));
+    const ssize_t n = ::read(file.fd, content.data() + used, content.size() - used);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw InputError(path.string() + ": " + reason(errno));
+    if (n == 0) break;
+    used += static_cast<std::size_t>(n);
+  }
+  content.resize(used);
+  return content;
+}
+
+MappedFile::MappedFile(const fs::path& path) {
+  const Descriptor file{open_to_read(path, size_)};
+  if (size_ == 0) return;
+  void* map = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  if (map == MAP_FAILED) throw InputError(path.string() + ": " + reason(errno));
+  data_ = static_cast<const std::byte*>(map);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+OutputFile::OutputFile(const fs::path& path) : path_(path) {
+  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd_ < 0) fail(path_, "write", errno);
+}
+
+OutputFile::~OutputFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void OutputFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(path_, "write", errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void OutputFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+void OutputFile::finish() {
+  if (::fsync(fd_) != 0) fail(path_, "write", errno);
+  // Even a failed close() gives the descriptor back.
+  if (::close(std::exchange(fd_, -1)) != 0) fail(path_, "write", errno);
+}
+
+void write_file_atomic(const fs::path& path, std::string_view content) {
+  const fs::path staging = path.string() + ".tmp-" + std::to_string(::getpid());
+  try {
+    OutputFile file(staging);
+    file.write(content);
+    file.finish();
+    rename_path(staging, path);
+  } catch (...) {
+    ::unlink(staging.c_str());
+    throw;
+  }
+  fsync_path(folder_of(path));
+}
+
+void fsync_path(const fs::path& path) {
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0 || ::fsync(file.fd) != 0) fail(path, "write", errno);
+}
+
+void rename_path(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    const int error = errno;
+    throw Error(from.string() + ": cannot rename to " + to.filename().string() + ": " +
+                reason(error));
+  }
+}
+
+StagedDirectory::StagedDirectory(fs::path target, bool force) : target_(without_slash(target)) {
+  std::error_code ignored;
+  const bool exists = fs::exists(target_, ignored);
+  if (exists && !fs::is_directory(target_, ignored)) {
+    throw InputError(target_.string() + ": exists and is not a directory");
+  }
+  if (exists && !force && !fs::is_empty(target_, ignored)) {
+    throw InputError(target_.string() + ": exists and is not empty",
+                     "choose another directory, or replace it with --force");
+  }
+  staging_ = target_.string() + ".tmp-" + std::to_string(::getpid());
+  std::error_code error;
+  fs::remove_all(staging_, error);
+  if (!error) fs::create_directories(staging_, error);
+  if (error) throw Error(staging_.string() + ": cannot create: " + error.message());
+}
+
+StagedDirectory::~StagedDirectory() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(staging_, ignored);
+}
+
+void StagedDirectory::commit() {
+  for (const auto& entry : fs::recursive_directory_iterator(staging_)) {
+    if (!entry.is_symlink()) fsync_path(entry.path());
+  }
+  fsync_path(staging_);
+  // An empty target is replaced by the rename itself; a full one (force) changes places with the
+  // staging directory in one step, so that one of the two is always there.
+  std::error_code ignored;
+  const bool replaces = fs::exists(target_, ignored) && !fs::is_empty(target_, ignored);
+  if (!replaces) {
+    rename_path(staging_, target_);
+  } else if (::renameat2(AT_FDCWD, staging_.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) ==
+             0) {
+    fs::remove_all(staging_, ignored);
+  } else {  // a file system that cannot exchange
+    const fs::path old = staging_.string() + ".old";
+    rename_path(target_, old);
+    rename_path(staging_, target_);
+    fs::remove_all(old, ignored);
+  }
+  committed_ = true;
+  fsync_path(folder_of(target_));
+}
+
+}  // namespace weft

@@ -1,0 +1,147 @@
+// Files: reads, maps, atomic writes and staged directories, with their errors.
+#include "core/base/files.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "core/base/error.hpp"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Files : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "weft_files_XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    dir_ = pattern;
+  }
+  void TearDown() override { fs::remove_all(dir_); }
+  void put(const fs::path& path, std::string_view text) {
+    std::ofstream(path, std::ios::binary) << text;
+  }
+  std::size_t entries() const {
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(dir_), fs::directory_iterator()));
+  }
+  fs::path dir_;
+};
+
+std::string text_of(const MappedFile& f) {
+  return std::string(reinterpret_cast<const char*>(f.bytes().data()), f.bytes().size());
+}
+
+template <class F>
+std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST_F(Files, ReadsWholeFiles) {
+  const std::string text = std::string("a\0b\n", 4) + std::string(200000, 'x');
+  put(dir_ / "f", text);
+  EXPECT_EQ(read_file(dir_ / "f"), text);
+  EXPECT_EQ(text_of(MappedFile(dir_ / "f")), text);
+  put(dir_ / "empty", "");
+  EXPECT_EQ(read_file(dir_ / "empty"), "");
+  EXPECT_EQ(MappedFile(dir_ / "empty").bytes().size(), 0U);
+  EXPECT_NE(read_file("/proc/self/status").find("Pid:"), std::string::npos);  // says its size is 0
+}
+
+TEST_F(Files, NamesTheFileAndTheReason) {
+  const std::string none = (dir_ / "none").string();
+  EXPECT_EQ(message_of([&] { read_file(none); }), none + ": No such file or directory");
+  EXPECT_EQ(message_of([&] { MappedFile{none}; }), none + ": No such file or directory");
+  EXPECT_EQ(message_of([&] { read_file(dir_); }), dir_.string() + ": Is a directory");
+  EXPECT_THROW(read_file(none), InputError);
+}
+
+TEST_F(Files, MapsMove) {
+  put(dir_ / "a", "aaa");
+  put(dir_ / "b", "b");
+  MappedFile a(dir_ / "a");
+  MappedFile b(dir_ / "b");
+  b = std::move(a);
+  EXPECT_EQ(text_of(b), "aaa");
+  const MappedFile c(std::move(b));
+  EXPECT_EQ(text_of(c), "aaa");
+  EXPECT_EQ(b.bytes().size(), 0U);
+}
+
+TEST_F(Files, AtomicWriteReplacesAndLeavesNothingBeside) {
+  write_file_atomic(dir_ / "f", "one");
+  write_file_atomic(dir_ / "f", "two");
+  EXPECT_EQ(read_file(dir_ / "f"), "two");
+  EXPECT_EQ(entries(), 1U);
+  fs::create_directory(dir_ / "folder");
+  put(dir_ / "folder" / "x", "x");
+  EXPECT_THROW(write_file_atomic(dir_ / "folder", "three"),
+               Error);  // rename onto a directory fails
+  EXPECT_EQ(entries(), 2U);
+  EXPECT_THROW(write_file_atomic(dir_ / "none" / "f", "x"), Error);
+}
+
+TEST_F(Files, WriteErrorsNameTheReason) {  // /dev/full takes nothing
+  EXPECT_EQ(message_of([] {
+              OutputFile f("/dev/full");
+              f.write("x");
+              f.finish();
+            }),
+            "/dev/full: cannot write: No space left on device");
+}
+
+TEST_F(Files, StagedDirectoryAppearsOnCommitOnly) {
+  {
+    StagedDirectory staged(dir_ / "out", false);
+    put(staged.path() / "f", "new");
+    EXPECT_FALSE(fs::exists(dir_ / "out"));
+    staged.commit();
+  }
+  EXPECT_EQ(read_file(dir_ / "out" / "f"), "new");
+  { StagedDirectory abandoned((dir_ / "other").string() + "/", false); }
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(Files, StagedDirectoryRefusesAFullTargetUnlessForced) {
+  fs::create_directory(dir_ / "out");
+  put(dir_ / "out" / "old", "old");
+  const std::string target = (dir_ / "out").string();
+  EXPECT_EQ(message_of([&] { StagedDirectory(target, false); }),
+            target + ": exists and is not empty");
+  {
+    StagedDirectory staged(target, true);
+    put(staged.path() / "f", "new");
+    EXPECT_TRUE(fs::exists(dir_ / "out" / "old"));
+    staged.commit();
+  }
+  EXPECT_EQ(read_file(dir_ / "out" / "f"), "new");
+  EXPECT_FALSE(fs::exists(dir_ / "out" / "old"));
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(Files, StagedDirectoryTakesAnEmptyTargetAndRefusesAFile) {
+  fs::create_directory(dir_ / "out");
+  {
+    StagedDirectory staged(dir_ / "out", false);
+    put(staged.path() / "f", "new");
+    staged.commit();
+  }
+  EXPECT_EQ(read_file(dir_ / "out" / "f"), "new");
+  put(dir_ / "file", "x");
+  EXPECT_THROW(StagedDirectory(dir_ / "file", true), InputError);
+}
+
+}  // namespace
+}  // namespace weft
