@@ -1,0 +1,50 @@
+// Batches of a training step for one data rank, made ahead of time by a thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/data/batch.hpp"
+#include "core/data/dataset.hpp"
+
+namespace weft {
+
+// Samples to tensors on the CPU, every row padded to `seq_length`. `first_sample` as in Batch.
+Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::int32_t pad_id,
+                 std::int64_t first_sample);
+
+// Step k of a run has the samples [k * global_batch, (k + 1) * global_batch). Data rank r of D
+// takes the r-th of D equal runs of them, cut into micro-batches; global_batch must divide by
+// micro_batch * data_ranks.
+struct LoaderOptions {
+  std::int64_t global_batch = 1;
+  std::int64_t micro_batch = 1;
+  std::int64_t data_rank = 0;
+  std::int64_t data_ranks = 1;
+  std::int64_t first_step = 0;  // a resumed run starts here; costs nothing
+  int prefetch = 2;             // steps made ahead
+};
+
+// The micro-batches of one step in order: a pure function.
+std::vector<Batch> step_batches(const Dataset& dataset, const LoaderOptions& options,
+                                std::int64_t step);
+
+// Yields step_batches() of first_step, first_step + 1, ... The dataset must outlive it. An error
+// while making a batch is thrown by the next() that would have returned it.
+class Loader {
+ public:
+  Loader(const Dataset& dataset, const LoaderOptions& options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  std::vector<Batch> next();
+
+ private:
+  struct Queue;
+  std::unique_ptr<Queue> queue_;
+};
+
+}  // namespace weft
