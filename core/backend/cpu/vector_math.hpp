@@ -1,0 +1,88 @@
+// Elementary functions without branches: a plain loop over an array that calls them becomes SIMD.
+// And rows of Philox numbers.
+//
+// Converting needs no helper: static_cast<float>(x) and static_cast<T>(y) vectorise for float and
+// bfloat16 alike. The coefficients are minimax fits of our own (fit_vector_math.py); the errors
+// stated are the largest over all floats tried in tests/core/backend/vector_math_test.cpp.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "core/base/philox.hpp"
+
+namespace weft {
+
+// e^x, relative error below 2e-7 (subnormal results: half their last bit more). -inf gives 0,
+// above 88.73 gives +inf, NaN gives NaN.
+inline float fast_exp(float x) {
+  x = x < -104.0F ? -104.0F : x;
+  x = x > 89.0F ? 89.0F : x;
+  // x = n ln 2 + r: adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+  constexpr float kRound = 0x1.8p23F;
+  const float shifted = x * 0x1.715476p0F + kRound;
+  const float n = shifted - kRound;
+  const float r = (x - n * 0x1.62e4p-1F) - n * 0x1.7f7d1cp-20F;
+  float p = 0.0013814597623422742F;
+  p = p * r + 0.0083687175065279F;
+  p = p * r + 0.04166838899254799F;
+  p = p * r + 0.1666652113199234F;
+  p = p * r + 0.4999999403953552F;
+  p = p * (r * r) + r + 1.0F;
+  // 2^n as two factors: n reaches 128 upwards and the subnormals downwards.
+  const std::int32_t exponent =
+      std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRound);
+  const std::int32_t half = exponent >> 1;
+  const auto power = [](std::int32_t e) { return std::bit_cast<float>((e + 127) << 23); };
+  return p * power(half) * power(exponent - half);
+}
+
+// The fits below may round to just beyond 1, where a function's values do not go.
+inline float clamp_to_one(float y) {
+  y = y < -1.0F ? -1.0F : y;
+  return y > 1.0F ? 1.0F : y;
+}
+
+// erf(x), relative error below 4e-7.
+inline float fast_erf(float x) {
+  x = x < -3.92F ? -3.92F : x;  // beyond, erf is 1 to the last bit but one
+  x = x > 3.92F ? 3.92F : x;
+  const float s = x * x;
+  float p = 2.0500879145401996e-06F;
+  p = p * s + 0.00028488310636021197F;
+  p = p * s + 0.0037656251806765795F;
+  p = p * s + 0.052748747169971466F;
+  p = p * s + 0.19040663540363312F;
+  p = p * s + 1.1283791065216064F;
+  float q = 3.809174449997954e-05F;
+  q = q * s + 0.0011625379556789994F;
+  q = q * s + 0.014969231560826302F;
+  q = q * s + 0.11410918086767197F;
+  q = q * s + 0.5020762085914612F;
+  q = q * s + 1.0F;
+  return clamp_to_one(x * p / q);
+}
+
+// tanh(x), relative error below 4e-7.
+inline float fast_tanh(float x) {
+  x = x < -9.02F ? -9.02F : x;  // beyond, tanh is 1 to the last bit but one
+  x = x > 9.02F ? 9.02F : x;
+  const float s = x * x;
+  float p = 1.3318973479670149e-08F;
+  p = p * s + 2.058340578514617e-05F;
+  p = p * s + 0.0034940296318382025F;
+  p = p * s + 0.13379713892936707F;
+  p = p * s + 1.0F;
+  float q = 7.761977940390352e-07F;
+  q = q * s + 0.00032830852433107793F;
+  q = q * s + 0.02587105520069599F;
+  q = q * s + 0.46713030338287354F;
+  q = q * s + 1.0F;
+  return clamp_to_one(x * p / q);
+}
+
+// bits[i] = philox_u32(key, first + i) for i < n. Meant for a buffer that stays in the first-level
+// cache (a row, or a few hundred elements): element i is kept when bits[i] >= drop_threshold(p).
+void philox_row(std::uint32_t* bits, const PhiloxKey& key, std::uint64_t first, std::int64_t n);
+
+}  // namespace weft
