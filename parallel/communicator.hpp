@@ -17,12 +17,17 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // In place. f32, i32 (bf16 is reduced in f32). All calls block until the result is there; a
-  // failed one throws Error naming the operation and the rank.
+  // All calls block until the result is there, and take host tensors of any dtype unless stated
+  // otherwise. Tensors of no elements are let through. A failed call throws Error naming the
+  // operation, the rank, the shape and the dtype.
+
+  // In place; the same bits on every rank. f32, i32; bf16 and f16 are reduced in f32 and rounded
+  // once.
   virtual void all_reduce(Tensor& x, ReduceOp op) = 0;
   // out holds size() blocks of x, in rank order (along dim 0).
   virtual void all_gather(Tensor& out, const Tensor& x) = 0;
-  // out is this rank's block of the sum of x over ranks; x holds size() blocks.
+  // out is this rank's block of the sum of x over ranks; x holds size() blocks. dtypes as
+  // all_reduce.
   virtual void reduce_scatter(Tensor& out, const Tensor& x) = 0;
   virtual void broadcast(Tensor& x, int root) = 0;
   virtual void send(const Tensor& x, int to, int tag = 0) = 0;

@@ -1,0 +1,79 @@
+// Data parallelism: gradients gathered in flat buckets, summed over the data axis while backward
+// runs on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "core/autograd/backward.hpp"
+#include "core/nn/module.hpp"
+#include "parallel/communication_thread.hpp"
+#include "parallel/mesh.hpp"
+
+namespace weft {
+
+struct BucketOptions {
+  std::int64_t bucket_bytes = std::int64_t{32} << 20;  // a larger parameter has a bucket of its own
+  bool overlap = true;  // false: everything is reduced in finish(), by the calling thread
+};
+
+// The f32 gradients of all parameters, in buckets of consecutive parameters, last visited first:
+// about the order in which backward completes them. A step is
+//
+//   buckets.zero();
+//   for each micro-batch: backward(loss, {}, buckets.hook(last));   // one backward() for each
+//   buckets.finish();
+//   use buckets.gradients()
+//
+// With one data rank nothing is reduced and there is no thread. Sums do not depend on `overlap`:
+// buckets are reduced in one order, the same on every rank.
+class GradientBuckets {
+ public:
+  // Collective over mesh.data(). `parameters` and their tensors must outlive this object; options
+  // are equal on all ranks.
+  GradientBuckets(std::vector<NamedParameter> parameters, Mesh& mesh,
+                  const BucketOptions& options = {});
+
+  // Before the first micro-batch of a step. Writes no memory: the first gradient of a parameter is
+  // copied, later ones are added.
+  void zero();
+
+  // For backward(). On the last micro-batch a bucket is handed to the communication thread as soon
+  // as it and all before it are complete. Valid as long as this object. The hook throws Error for a
+  // leaf that is none of the parameters, and for a second gradient of one in the last micro-batch.
+  LeafHook hook(bool last_micro_batch);
+
+  // Waits until all buckets are summed over the data axis; parameters that got no gradient count as
+  // zero. Rethrows an error of the communication thread.
+  void finish();
+
+  // One f32 view per parameter, of its local shape, in the order given.
+  const std::vector<Tensor>& gradients() const { return gradients_; }
+  const std::vector<NamedParameter>& parameters() const { return parameters_; }
+
+ private:
+  struct Bucket {
+    Tensor flat;
+    std::vector<std::size_t> members;  // parameters
+    std::size_t waiting = 0;           // members without a gradient of the last micro-batch
+  };
+
+  void build(std::int64_t bucket_bytes);
+  void arrived(std::size_t parameter, const Tensor& grad, bool last_micro_batch);
+  void hand_over_complete();
+
+  std::vector<NamedParameter> parameters_;
+  std::vector<Tensor> gradients_;
+  std::vector<Bucket> buckets_;
+  std::vector<std::size_t> bucket_of_;  // of each parameter
+  std::vector<bool> present_;           // a gradient arrived in this step
+  std::vector<bool> complete_;          // that of the last micro-batch arrived
+  std::unordered_map<const Node*, std::size_t> index_of_;
+  std::size_t handed_over_ = 0;  // buckets given to the thread in this step
+  Communicator* data_;
+  std::unique_ptr<CommunicationThread> thread_;  // none with one data rank or without overlap
+};
+
+}  // namespace weft

@@ -1,0 +1,24 @@
+// The norm of a gradient that is spread over the mesh.
+#include "parallel/grad_norm.hpp"
+
+#include <cassert>
+#include <cmath>
+
+#include "core/backend/backend.hpp"
+
+namespace weft {
+
+double global_grad_norm(const GradientBuckets& buckets,
+                        const std::vector<NamedParameter>& parameters, Mesh& mesh) {
+  const std::vector<Tensor>& gradients = buckets.gradients();
+  assert(gradients.size() == parameters.size());
+  double sharded = 0;
+  double replicated = 0;
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const bool cut = parameters[i].parameter->shard.dim >= 0;
+    (cut ? sharded : replicated) += backend(gradients[i]).squared_norm(gradients[i]);
+  }
+  return std::sqrt(mesh.tensor().all_reduce(sharded, ReduceOp::sum) + replicated);
+}
+
+}  // namespace weft

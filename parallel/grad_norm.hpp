@@ -1,0 +1,18 @@
+// The norm of a gradient that is spread over the mesh.
+#pragma once
+
+#include <vector>
+
+#include "core/nn/module.hpp"
+#include "parallel/data_parallel.hpp"
+#include "parallel/mesh.hpp"
+
+namespace weft {
+
+// L2 norm over all parameters of the model, each counted once: the parts of a sharded one are
+// summed over the tensor axis. After GradientBuckets::finish(); the same bits on every rank.
+// Accumulated in fp64; NaN and Inf come through. Collective over mesh.tensor().
+double global_grad_norm(const GradientBuckets& buckets,
+                        const std::vector<NamedParameter>& parameters, Mesh& mesh);
+
+}  // namespace weft

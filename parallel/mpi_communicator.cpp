@@ -1,0 +1,272 @@
+// Communicator over MPI, for host tensors. Each object owns a duplicated MPI_Comm, so several
+// threads can communicate at once, each through its own.
+#include <algorithm>
+#include <climits>
+#include <functional>
+
+#include <fmt/core.h>
+#include <mpi.h>
+
+#include "core/backend/backend.hpp"
+#include "core/base/error.hpp"
+#include "parallel/communicator.hpp"
+
+namespace weft {
+
+namespace {
+
+// Large reductions go in pieces that stay in the cache: measured on one host with 2 ranks, 256 MB
+// of f32 take 132 ms in one call of Open MPI 4.1 and 42 ms in pieces of 4 MiB.
+constexpr std::int64_t kReducePiece = std::int64_t{1} << 20;  // elements
+// Counts of MPI 3 are int: what only moves goes in pieces of bytes.
+constexpr std::int64_t kMovePiece = std::int64_t{1} << 28;
+
+MPI_Op mpi_op(ReduceOp op) {
+  switch (op) {
+    case ReduceOp::sum:
+      return MPI_SUM;
+    case ReduceOp::max:
+      return MPI_MAX;
+    case ReduceOp::min:
+      return MPI_MIN;
+  }
+  return MPI_OP_NULL;
+}
+
+std::string error_text(int code) {
+  std::string text(MPI_MAX_ERROR_STRING, '\0');
+  int length = 0;
+  MPI_Error_string(code, text.data(), &length);
+  return text.substr(0, static_cast<std::size_t>(length));
+}
+
+std::string describe(const Tensor& x) {
+  return fmt::format("{} {}", name_of(x.dtype()), x.shape().str());
+}
+
+// Calls use(first, count) for consecutive pieces of [0, total).
+void for_pieces(std::int64_t total, std::int64_t piece,
+                const std::function<void(std::int64_t, int)>& use) {
+  for (std::int64_t first = 0; first < total; first += piece) {
+    use(first, static_cast<int>(std::min(piece, total - first)));
+  }
+}
+
+std::byte* at_byte(const Tensor& x, std::int64_t first) {
+  return static_cast<std::byte*>(x.raw()) + first;
+}
+
+class MpiCommunicator final : public Communicator {
+ public:
+  explicit MpiCommunicator(MPI_Comm own) : comm_(own) {
+    MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(comm_, &rank_);
+    MPI_Comm_size(comm_, &size_);
+  }
+  ~MpiCommunicator() override {
+    int finalized = 0;
+    MPI_Finalized(&finalized);
+    if (!finalized) MPI_Comm_free(&comm_);
+  }
+  MpiCommunicator(const MpiCommunicator&) = delete;
+  MpiCommunicator& operator=(const MpiCommunicator&) = delete;
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+
+  void all_reduce(Tensor& x, ReduceOp op) override;
+  void all_gather(Tensor& out, const Tensor& x) override;
+  void reduce_scatter(Tensor& out, const Tensor& x) override;
+  void broadcast(Tensor& x, int root) override;
+  void send(const Tensor& x, int to, int tag) override;
+  void receive(Tensor& x, int from, int tag) override;
+  void barrier() override { check(MPI_Barrier(comm_), "barrier", ""); }
+
+  double all_reduce(double x, ReduceOp op) override {
+    check(MPI_Allreduce(MPI_IN_PLACE, &x, 1, MPI_DOUBLE, mpi_op(op), comm_), "all_reduce",
+          "a double");
+    return x;
+  }
+  std::int64_t all_reduce(std::int64_t x, ReduceOp op) override {
+    check(MPI_Allreduce(MPI_IN_PLACE, &x, 1, MPI_INT64_T, mpi_op(op), comm_), "all_reduce",
+          "an int64");
+    return x;
+  }
+  std::string broadcast(const std::string& s, int root) override;
+
+  std::unique_ptr<Communicator> split(int color, int key) const override;
+
+ private:
+  void check(int code, std::string_view operation, const std::string& what) const {
+    if (code == MPI_SUCCESS) return;
+    throw Error(fmt::format("{} of {} failed on rank {} of {}: {}", operation, what, rank_, size_,
+                            error_text(code)));
+  }
+  void check(int code, std::string_view operation, const Tensor& x) const {
+    if (code != MPI_SUCCESS) check(code, operation, describe(x));
+  }
+  [[noreturn]] void refuse(std::string_view operation, const std::string& what) const {
+    throw Error(fmt::format("{} on rank {} of {}: {}", operation, rank_, size_, what));
+  }
+  void require_host(std::string_view operation, const Tensor& x) const {
+    if (x.device().type != DeviceType::cpu) {
+      refuse(operation, describe(x) + " is on " + x.device().str() + ", MPI needs a host tensor");
+    }
+  }
+  void require_blocks(std::string_view operation, const Tensor& blocks, const Tensor& one) const {
+    require_host(operation, blocks);
+    require_host(operation, one);
+    if (blocks.numel() != one.numel() * size_ || blocks.dtype() != one.dtype()) {
+      refuse(operation,
+             fmt::format("{} is not {} blocks of {}", describe(blocks), size_, describe(one)));
+    }
+  }
+
+  MPI_Datatype reduced_type(std::string_view operation, const Tensor& x) const;
+  void all_reduce_wide(Tensor& x, ReduceOp op);
+
+  MPI_Comm comm_;
+  int rank_ = 0;
+  int size_ = 1;
+};
+
+// The type of a reduction's arithmetic.
+MPI_Datatype MpiCommunicator::reduced_type(std::string_view operation, const Tensor& x) const {
+  require_host(operation, x);
+  if (x.dtype() == DType::i32) return MPI_INT32_T;
+  if (is_floating(x.dtype())) return MPI_FLOAT;
+  refuse(operation, describe(x) + " cannot be reduced");
+}
+
+void MpiCommunicator::all_reduce(Tensor& x, ReduceOp op) {
+  const MPI_Datatype type = reduced_type("all_reduce", x);
+  if (size_of(x.dtype()) != 4) return all_reduce_wide(x, op);
+  for_pieces(x.numel(), kReducePiece, [&](std::int64_t first, int count) {
+    check(MPI_Allreduce(MPI_IN_PLACE, at_byte(x, 4 * first), count, type, mpi_op(op), comm_),
+          "all_reduce", x);
+  });
+}
+
+// 16-bit floats: each piece is widened, reduced in f32 and rounded once.
+void MpiCommunicator::all_reduce_wide(Tensor& x, ReduceOp op) {
+  Tensor wide({std::min(x.numel(), kReducePiece)}, DType::f32);
+  for_pieces(x.numel(), kReducePiece, [&](std::int64_t first, int count) {
+    Tensor narrow = x.slice_flat(first, {count});
+    Tensor piece = wide.narrow(0, count);
+    backend(piece).copy(piece, narrow);
+    check(MPI_Allreduce(MPI_IN_PLACE, piece.raw(), count, MPI_FLOAT, mpi_op(op), comm_),
+          "all_reduce", x);
+    backend(narrow).copy(narrow, piece);
+  });
+}
+
+void MpiCommunicator::all_gather(Tensor& out, const Tensor& x) {
+  require_blocks("all_gather", out, x);
+  if (x.numel() == 0) return;
+  // One element of a derived type per rank, so that only a rank's own block must fit an int.
+  if (x.numel() > INT_MAX) refuse("all_gather", describe(x) + " has too many elements");
+  MPI_Datatype element = MPI_DATATYPE_NULL;
+  MPI_Datatype block = MPI_DATATYPE_NULL;
+  MPI_Type_contiguous(static_cast<int>(size_of(x.dtype())), MPI_BYTE, &element);
+  MPI_Type_contiguous(static_cast<int>(x.numel()), element, &block);
+  MPI_Type_commit(&block);
+  const int code = MPI_Allgather(x.raw(), 1, block, out.raw(), 1, block, comm_);
+  MPI_Type_free(&block);
+  MPI_Type_free(&element);
+  check(code, "all_gather", x);
+}
+
+void MpiCommunicator::reduce_scatter(Tensor& out, const Tensor& x) {
+  require_blocks("reduce_scatter", x, out);
+  const MPI_Datatype type = reduced_type("reduce_scatter", x);
+  // Piece k of every block side by side, in the type of the arithmetic.
+  const DType wide = x.dtype() == DType::i32 ? DType::i32 : DType::f32;
+  const std::int64_t longest = std::min(out.numel(), kReducePiece / size_ + 1);
+  Tensor parts({longest * size_}, wide);
+  Tensor sum({longest}, wide);
+  const auto move = [&](Tensor to, const Tensor& from) {
+    if (to.dtype() == from.dtype()) {
+      std::copy_n(at_byte(from, 0), from.bytes(), at_byte(to, 0));
+    } else {
+      backend(to).copy(to, from);
+    }
+  };
+  for_pieces(out.numel(), longest, [&](std::int64_t first, int count) {
+    for (int r = 0; r < size_; ++r) {
+      move(parts.narrow(r * std::int64_t{count}, count),
+           x.slice_flat(r * out.numel() + first, {count}));
+    }
+    check(MPI_Reduce_scatter_block(parts.raw(), sum.raw(), count, type, MPI_SUM, comm_),
+          "reduce_scatter", x);
+    move(out.slice_flat(first, {count}), sum.narrow(0, count));
+  });
+}
+
+void MpiCommunicator::broadcast(Tensor& x, int root) {
+  require_host("broadcast", x);
+  for_pieces(static_cast<std::int64_t>(x.bytes()), kMovePiece, [&](std::int64_t first, int count) {
+    check(MPI_Bcast(at_byte(x, first), count, MPI_BYTE, root, comm_), "broadcast", x);
+  });
+}
+
+void MpiCommunicator::send(const Tensor& x, int to, int tag) {
+  require_host("send", x);
+  for_pieces(static_cast<std::int64_t>(x.bytes()), kMovePiece, [&](std::int64_t first, int count) {
+    check(MPI_Send(at_byte(x, first), count, MPI_BYTE, to, tag, comm_), "send", x);
+  });
+}
+
+void MpiCommunicator::receive(Tensor& x, int from, int tag) {
+  require_host("receive", x);
+  for_pieces(static_cast<std::int64_t>(x.bytes()), kMovePiece, [&](std::int64_t first, int count) {
+    MPI_Status status;
+    check(MPI_Recv(at_byte(x, first), count, MPI_BYTE, from, tag, comm_, &status), "receive", x);
+    int arrived = 0;
+    MPI_Get_count(&status, MPI_BYTE, &arrived);
+    if (arrived != count) {
+      refuse("receive", fmt::format("{} expected, {} of {} bytes came from rank {}", describe(x),
+                                    arrived, count, from));
+    }
+  });
+}
+
+std::string MpiCommunicator::broadcast(const std::string& s, int root) {
+  auto length = static_cast<std::int64_t>(s.size());
+  check(MPI_Bcast(&length, 1, MPI_INT64_T, root, comm_), "broadcast", "a string");
+  std::string text = rank_ == root ? s : std::string(static_cast<std::size_t>(length), '\0');
+  for_pieces(length, kMovePiece, [&](std::int64_t first, int count) {
+    check(MPI_Bcast(text.data() + first, count, MPI_BYTE, root, comm_), "broadcast", "a string");
+  });
+  return text;
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) const {
+  MPI_Comm part = MPI_COMM_NULL;
+  check(MPI_Comm_split(comm_, color, key, &part), "split", fmt::format("color {}", color));
+  auto group = std::make_unique<MpiCommunicator>(part);
+  if (group->size() == 1) return self_communicator();
+  return group;
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> mpi_communicator() {
+  int initialized = 0;
+  int threads = MPI_THREAD_SINGLE;
+  MPI_Initialized(&initialized);
+  if (!initialized) throw Error("mpi_communicator: MPI is not initialised");
+  MPI_Query_thread(&threads);
+  if (threads < MPI_THREAD_MULTIPLE) {
+    throw Error("mpi_communicator: this MPI does not let several threads communicate",
+                "use an MPI that provides MPI_THREAD_MULTIPLE, such as Open MPI 4");
+  }
+  MPI_Comm own = MPI_COMM_NULL;
+  if (const int code = MPI_Comm_dup(MPI_COMM_WORLD, &own); code != MPI_SUCCESS) {
+    throw Error("mpi_communicator: MPI_Comm_dup failed: " + error_text(code));
+  }
+  auto world = std::make_unique<MpiCommunicator>(own);
+  if (world->size() == 1) return self_communicator();
+  return world;
+}
+
+}  // namespace weft
