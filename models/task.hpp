@@ -7,6 +7,7 @@
 #include "core/data/batch.hpp"
 #include "core/nn/module.hpp"
 #include "core/ops/pass.hpp"
+#include "parallel/pretrained.hpp"
 
 namespace weft {
 
@@ -43,6 +44,8 @@ class PretrainingModel : public Module {
   // Everything the model computes, over all places of the batch, dropout off.
   virtual std::vector<Output> outputs(const Batch& batch, bool hidden_states) const = 0;
   virtual std::vector<HfTensor> hf_tensors(const NamedParameter& p) const = 0;
+  // What published files of this family may do with those names.
+  virtual PretrainedNames pretrained_names() const = 0;
   // config.json of the model, complete.
   virtual std::string hf_config() const = 0;
   // Multiply-add pairs times two of forward and backward, per sample of T tokens with N masked

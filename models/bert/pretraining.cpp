@@ -135,6 +135,13 @@ std::vector<HfTensor> Bert::hf_tensors(const NamedParameter& p) const {
   return translate(hf_rules(), p);
 }
 
+PretrainedNames Bert::pretrained_names() const {
+  return {.base_prefix = "bert.",
+          .ignored = {"bert.embeddings.position_ids"},
+          .tied = {{"cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"},
+                   {"cls.predictions.decoder.bias", "cls.predictions.bias"}}};
+}
+
 std::string Bert::hf_config() const { return to_json(config_).dump(2) + "\n"; }
 
 double Bert::flops_per_sample(std::int64_t T, double masked) const {

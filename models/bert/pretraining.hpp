@@ -32,6 +32,7 @@ class Bert final : public PretrainingModel {
   std::vector<LossTerm> counts(const Batch& batch) const override;
   std::vector<Output> outputs(const Batch& batch, bool hidden_states) const override;
   std::vector<HfTensor> hf_tensors(const NamedParameter& p) const override;
+  PretrainedNames pretrained_names() const override;
   std::string hf_config() const override;
   double flops_per_sample(std::int64_t T, double masked) const override;
   void visit(Visitor& v) override;
