@@ -25,7 +25,8 @@ Batch text_batch(std::span<const TextRow> rows, std::int64_t length, std::int32_
     assert(static_cast<std::int64_t>(row.ids.size()) <= length);
     const auto offset = static_cast<std::int64_t>(b) * length;
     std::copy(row.ids.begin(), row.ids.end(), batch.ids_BT.data<std::int32_t>() + offset);
-    std::copy(row.type_ids.begin(), row.type_ids.end(), batch.type_ids_BT.data<std::int32_t>() + offset);
+    std::copy(row.type_ids.begin(), row.type_ids.end(),
+              batch.type_ids_BT.data<std::int32_t>() + offset);
     std::copy(row.mask.begin(), row.mask.end(), mask.data<std::uint8_t>() + offset);
     padded = padded || static_cast<std::int64_t>(row.ids.size()) < length ||
              std::count(row.mask.begin(), row.mask.end(), std::uint8_t{0}) > 0;

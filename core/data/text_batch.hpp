@@ -16,7 +16,8 @@ struct TextRow {
 };
 TextRow text_row(const Encoding& encoding);
 
-// Rows padded at their end with `pad_id` to `length` tokens, which no row may exceed; padding is masked.
+// Rows padded at their end with `pad_id` to `length` tokens, which no row may exceed; padding is
+// masked.
 Batch text_batch(std::span<const TextRow> rows, std::int64_t length, std::int32_t pad_id);
 
 }  // namespace weft
