@@ -2,6 +2,23 @@
 // rank counts.
 #include <gtest/gtest.h>
 #include <mpi.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
+namespace {
+
+// Looks for leaks now: after MPI_Finalize the leaks of libraries that Open MPI has unloaded can no
+// longer be told from ours.
+bool leaks_found() {
+#ifdef __SANITIZE_ADDRESS__
+  return __lsan_do_recoverable_leak_check() != 0;
+#else
+  return false;
+#endif
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   int provided = 0;
@@ -10,6 +27,7 @@ int main(int argc, char** argv) {
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   int failed = RUN_ALL_TESTS();
+  if (leaks_found()) failed = 1;
   MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
   MPI_Finalize();
   return failed;
