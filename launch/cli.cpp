@@ -1,8 +1,95 @@
 // The command line.
 #include "launch/cli.hpp"
 
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "core/base/error.hpp"
+#include "launch/arguments.hpp"
+#include "launch/commands.hpp"
+#include "launch/failure.hpp"
+#include "launch/help.hpp"
+#include "launch/process.hpp"
+#include "launch/version.hpp"
+
 namespace weft {
 
-int run(int, char**) { return kDone; }
+namespace {
+
+// MPI is up. An error that not all ranks agreed on may have left the others waiting in a
+// collective: they are ended, so that the job never hangs.
+int run_distributed(const Command& command, const Arguments& arguments) {
+  const MpiSession mpi;
+  try {
+    set_threads(arguments.threads());
+    return command.run(arguments);
+  } catch (const AgreedFailure& failure) {
+    return failure.status;
+  } catch (const std::exception& e) {
+    print_failure(e, launched_rank().rank);
+    const int status = exit_status_of(e);
+    abort_ranks(status);
+    return status;
+  }
+}
+
+int run_alone(const Command& command, const Arguments& arguments) {
+  const LaunchedRank& launched = launched_rank();
+  if (launched.ranks > 1) {
+    throw InputError("weft " + command.name + " runs in one process, but " + launched.launcher +
+                         " started " + std::to_string(launched.ranks),
+                     "start it without mpirun or srun");
+  }
+  set_threads(arguments.threads());
+  return command.run(arguments);
+}
+
+int run_command(const Command& command, const std::vector<std::string>& words) {
+  const Arguments arguments(command, words);
+  if (arguments.help()) {
+    std::fputs(help_text(command).c_str(), stdout);
+    return kDone;
+  }
+  return command.distributed ? run_distributed(command, arguments) : run_alone(command, arguments);
+}
+
+int run_words(const std::vector<std::string>& words) {
+  if (words.empty()) {
+    std::fputs(overview(all_commands()).c_str(), stderr);
+    return kBadInput;
+  }
+  const std::string& name = words.front();
+  if (name == "--help" || name == "-h") {
+    std::fputs(overview(all_commands()).c_str(), stdout);
+    return kDone;
+  }
+  if (name == "--version") {
+    std::fputs(version_text().c_str(), stdout);
+    return kDone;
+  }
+  return run_command(find_command(name), {words.begin() + 1, words.end()});
+}
+
+// What is wrong with a command line is the same on every rank: rank 0 tells it.
+bool first_rank() {
+  try {
+    return launched_rank().rank == 0;
+  } catch (const std::exception&) {
+    return true;
+  }
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  try {
+    return run_words({argv + 1, argv + argc});
+  } catch (const std::exception& e) {
+    if (first_rank()) print_failure(e);
+    return exit_status_of(e);
+  }
+}
 
 }  // namespace weft

@@ -1,0 +1,20 @@
+// All commands. To add one: write launch/commands/NAME.cpp with a function describe_NAME(), declare
+// it here and list it in commands.cpp.
+#pragma once
+
+#include <vector>
+
+#include "launch/command.hpp"
+
+namespace weft {
+
+Command describe_help();
+Command describe_completion();
+
+// In the order in which the help lists them.
+const std::vector<Command>& all_commands();
+
+// Throws InputError with the nearest name for an unknown one.
+const Command& find_command(const std::string& name);
+
+}  // namespace weft

@@ -1,0 +1,26 @@
+// How a failure is told: one message from one rank, and the exit status that fits it.
+#pragma once
+
+#include <exception>
+#include <functional>
+
+#include "parallel/communicator.hpp"
+
+namespace weft {
+
+// Prints "error: MESSAGE" and the hint on stderr. Ranks other than 0 begin with "[rank 3 on HOST]".
+void print_failure(const std::exception& e, int rank = 0);
+// kBadInput for an InputError, else kFailed.
+int exit_status_of(const std::exception& e);
+
+// Thrown on every rank alike after the failure was printed: the program ends with `status`.
+struct AgreedFailure {
+  int status;
+};
+
+// Runs `work`, which calls nothing collective, on every rank. When it throws on some of them, the
+// lowest of these prints its error, and all ranks throw AgreedFailure: nobody waits for a rank that
+// is gone.
+void agree(Communicator& world, const std::function<void()>& work);
+
+}  // namespace weft

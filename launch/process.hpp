@@ -1,0 +1,49 @@
+// This process among the ranks that mpirun or srun started.
+#pragma once
+
+#include <string>
+
+namespace weft {
+
+// What the launcher says through the environment, before MPI is up.
+struct LaunchedRank {
+  int rank = 0;
+  int ranks = 1;
+  int local_rank = 0;  // among the ranks of this host
+  int local_ranks = 1;
+  std::string launcher;  // "Open MPI", "PMIx", "PMI" or "" when this process was started alone
+};
+
+// Reads the environment once. Throws InputError when several tasks were started in a way that
+// cannot connect them (srun without MPI support, torchrun).
+const LaunchedRank& launched_rank();
+// The same for any environment; `get` returns a variable's value or null.
+LaunchedRank read_launched_rank(const char* (*get)(const char*));
+
+std::string host_name();
+
+// MPI for the life of this object, when a launcher started this process; nothing otherwise, so that
+// a process alone does not pay for it (0.25 s). Call before the first thread is started.
+class MpiSession {
+ public:
+  MpiSession();
+  ~MpiSession();
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+
+  bool active() const { return active_; }
+
+ private:
+  bool active_ = false;
+};
+
+// Ends all ranks at once with this exit status when MPI is up; returns otherwise.
+void abort_ranks(int status);
+
+// Cores this process may use: its affinity mask and, in a container, its CPU quota.
+int available_cores();
+// Sets the number of OpenMP threads: `threads` if positive, else OMP_NUM_THREADS if set, else this
+// rank's share of the host's cores. Returns it. Collective when MPI is up.
+int set_threads(int threads);
+
+}  // namespace weft

@@ -1,0 +1,67 @@
+// Rank discovery from the environments that launchers make.
+#include "launch/process.hpp"
+
+#include <map>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "core/base/error.hpp"
+
+namespace weft {
+namespace {
+
+std::map<std::string, std::string> environment;
+
+LaunchedRank discover(std::map<std::string, std::string> variables) {
+  environment = std::move(variables);
+  return read_launched_rank([](const char* name) -> const char* {
+    const auto it = environment.find(name);
+    return it == environment.end() ? nullptr : it->second.c_str();
+  });
+}
+
+TEST(Process, AloneWithoutALauncher) {
+  const LaunchedRank r = discover({{"RANK", "3"}, {"WORLD_SIZE", "8"}});
+  EXPECT_EQ(r.launcher, "");
+  EXPECT_EQ(r.ranks, 1);
+}
+
+TEST(Process, OpenMpi) {
+  const LaunchedRank r = discover({{"OMPI_COMM_WORLD_RANK", "3"},
+                                   {"OMPI_COMM_WORLD_SIZE", "8"},
+                                   {"OMPI_COMM_WORLD_LOCAL_RANK", "1"},
+                                   {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"},
+                                   {"PMIX_RANK", "3"}});
+  EXPECT_EQ(r.launcher, "Open MPI");
+  EXPECT_EQ(r.rank, 3);
+  EXPECT_EQ(r.ranks, 8);
+  EXPECT_EQ(r.local_rank, 1);
+  EXPECT_EQ(r.local_ranks, 2);
+}
+
+TEST(Process, SlurmWithPmix) {
+  const LaunchedRank r =
+      discover({{"PMIX_RANK", "5"}, {"SLURM_STEP_NUM_TASKS", "6"}, {"SLURM_LOCALID", "1"}});
+  EXPECT_EQ(r.launcher, "PMIx");
+  EXPECT_EQ(r.rank, 5);
+  EXPECT_EQ(r.ranks, 6);
+  EXPECT_EQ(r.local_rank, 1);
+}
+
+// A batch script runs once, whatever the job's number of tasks.
+TEST(Process, InsideABatchScriptWithoutSrun) {
+  EXPECT_EQ(discover({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}}).ranks, 1);
+}
+
+TEST(Process, TasksThatCannotBeConnected) {
+  EXPECT_THROW(discover({{"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_PROCID", "2"}}), InputError);
+  EXPECT_THROW(discover({{"TORCHELASTIC_RUN_ID", "x"}, {"WORLD_SIZE", "2"}}), InputError);
+  EXPECT_THROW(discover({{"OMPI_COMM_WORLD_RANK", "9"}, {"OMPI_COMM_WORLD_SIZE", "8"}}),
+               InputError);
+}
+
+TEST(Process, SomeCoresAreThere) { EXPECT_GE(available_cores(), 1); }
+
+}  // namespace
+}  // namespace weft
