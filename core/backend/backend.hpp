@@ -21,7 +21,7 @@ enum class Activation { gelu, gelu_tanh, relu, tanh };
 // drop_threshold(p), and then scaled by 1 / (1 - p). p = 0 is the identity.
 struct Dropout {
   float p = 0;
-  PhiloxKey key;
+  PhiloxKey key = {};
   std::uint64_t first_element = 0;  // position of element 0 in the global tensor
 };
 
@@ -32,8 +32,8 @@ struct MatmulArgs {
   bool transpose_b = false;  // b is stored [N, K]: a linear layer's weight
   bool accumulate = false;   // add to what c holds
   bool b_is_weight =
-      false;    // b changes rarely: its packed form may be cached by (storage id, version)
-  Tensor bias;  // [N], or empty
+      false;         // b changes rarely: its packed form may be cached by (storage id, version)
+  Tensor bias = {};  // [N], or empty
 };
 
 // Multi-head attention over a fused projection.
@@ -41,11 +41,12 @@ struct AttentionArgs {
   std::int64_t heads = 1;  // on this rank
   float scale = 1;         // scores are q k^T * scale
   bool causal = false;
-  Tensor key_mask_BT;  // u8, 1 = may be attended to; empty = all. A row without keys gives zeros.
+  Tensor key_mask_BT =
+      {};  // u8, 1 = may be attended to; empty = all. A row without keys gives zeros.
   // Dropout of the probability of (b, h, i, j): element
   // (((first_sample + b) * total_heads + first_head + h) * T + i) * T + j of the global tensor.
   float dropout_p = 0;
-  PhiloxKey dropout_key;
+  PhiloxKey dropout_key = {};
   std::int64_t first_sample = 0;
   std::int64_t first_head = 0;
   std::int64_t total_heads = 1;

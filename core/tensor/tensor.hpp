@@ -26,6 +26,8 @@ class Tensor {
   std::int64_t numel() const { return shape_.numel(); }
   std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
   Storage& storage() const { return *storage_; }
+  // For caches of derived forms: tells when the memory is gone without keeping it.
+  std::weak_ptr<const Storage> weak_storage() const { return storage_; }
   std::size_t byte_offset() const { return offset_; }
 
   template <class T>

@@ -62,7 +62,7 @@ class CpuBackend final : public Backend {
   void lamb_apply(Tensor& w, Tensor& copy, const Tensor& u, float rate) override;
 
  private:
-  struct OneDnn;  // engine, stream, primitives and packed weights by signature
+  struct OneDnn;  // compiled products and packed weights; onednn_state.hpp
   std::unique_ptr<OneDnn> onednn_;
 };
 

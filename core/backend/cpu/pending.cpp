@@ -11,10 +11,6 @@ namespace {
 }
 }  // namespace
 
-struct CpuBackend::OneDnn {};
-CpuBackend::CpuBackend() = default;
-CpuBackend::~CpuBackend() = default;
-
 void CpuBackend::fill(Tensor&, float) { pending("fill"); }
 void CpuBackend::copy(Tensor&, const Tensor&) { pending("copy"); }
 void CpuBackend::add(Tensor&, const Tensor&, const Tensor&) { pending("add"); }
@@ -34,9 +30,6 @@ void CpuBackend::bias_activation_backward(Tensor&, Tensor&, const Tensor&, const
   pending("bias_activation_backward");
 }
 void CpuBackend::dropout(Tensor&, const Tensor&, const Dropout&) { pending("dropout"); }
-void CpuBackend::matmul(Tensor&, const Tensor&, const Tensor&, const MatmulArgs&) {
-  pending("matmul");
-}
 void CpuBackend::attention_forward(Tensor&, Tensor&, const Tensor&, const AttentionArgs&) {
   pending("attention_forward");
 }

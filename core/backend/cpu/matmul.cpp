@@ -1,0 +1,76 @@
+// Matrix products by oneDNN.
+#include "core/backend/cpu/cpu_backend.hpp"
+#include "core/backend/cpu/loops.hpp"
+#include "core/backend/cpu/onednn_state.hpp"
+
+namespace weft {
+
+CpuBackend::CpuBackend() : onednn_(std::make_unique<OneDnn>()) {}
+CpuBackend::~CpuBackend() = default;
+
+namespace {
+
+ProductShape shape_of(const Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) {
+  ProductShape s;
+  s.m = c.shape().rows();
+  s.n = c.shape().last();
+  s.k = args.transpose_a ? a.shape().rows() : a.shape().last();
+  s.a_row = args.transpose_a ? 1 : s.k;
+  s.a_column = args.transpose_a ? s.m : 1;
+  s.b_row = args.transpose_b ? 1 : s.n;
+  s.b_column = args.transpose_b ? s.k : 1;
+  s.c_row = s.n;
+  s.dtype = a.dtype();
+  s.c_dtype = c.dtype();
+  s.accumulate = args.accumulate;
+  s.bias = static_cast<bool>(args.bias);
+  s.packed_b = args.b_is_weight && cpu_prefers_packed_weights(b.dtype());
+  s.threads = omp_in_parallel() ? 1 : omp_get_max_threads();
+  assert(a.numel() == s.m * s.k && b.numel() == s.k * s.n && a.dtype() == b.dtype());
+  assert(c.dtype() == a.dtype() || c.dtype() == DType::f32);
+  assert(!args.bias || (args.bias.numel() == s.n && args.bias.dtype() == b.dtype()));
+  return s;
+}
+
+// Without inner dims every sum is empty: c becomes the bias, or zero.
+void product_of_nothing(CpuBackend& cpu, Tensor& c, const MatmulArgs& args) {
+  if (!args.accumulate) cpu.fill(c, 0.0F);
+  if (!args.bias) return;
+  for (std::int64_t row = 0; row < c.shape().rows(); ++row) {
+    Tensor part = c.slice_flat(row * c.shape().last(), args.bias.shape());
+    cpu.add(part, part, args.bias);
+  }
+}
+
+}  // namespace
+
+void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) {
+  if (c.numel() == 0) return;
+  if (a.numel() == 0) return product_of_nothing(*this, c, args);
+  if (a.dtype() == DType::bf16 && !cpu_has_bf16()) {
+    const auto widened = [this](const Tensor& x) {
+      if (!x || x.dtype() == DType::f32) return x;
+      Tensor y = empty_like(x, DType::f32);
+      copy(y, x);
+      return y;
+    };
+    MatmulArgs args_f32 = args;
+    args_f32.b_is_weight = false;  // the scratch is not the weight
+    args_f32.bias = widened(args.bias);
+    Tensor c_f32 = c.dtype() == DType::f32 ? c
+                   : args.accumulate       ? widened(c)
+                                           : empty_like(c, DType::f32);
+    matmul(c_f32, widened(a), widened(b), args_f32);
+    if (c.dtype() != DType::f32) copy(c, c_f32);
+    return;
+  }
+
+  const std::shared_ptr<const Product> product = onednn_->products.get(shape_of(c, a, b, args));
+  const bool pack = args.b_is_weight && cpu_prefers_packed_weights(b.dtype());
+  const Tensor packed = pack ? onednn_->packed.get(b, product) : b;
+  const auto scratch_bytes = static_cast<std::int64_t>(product->scratch_bytes());
+  const Tensor scratch = scratch_bytes > 0 ? Tensor({scratch_bytes}, DType::u8) : Tensor{};
+  product->run(c.raw(), a.raw(), packed.raw(), args.bias.raw(), scratch.raw());
+}
+
+}  // namespace weft

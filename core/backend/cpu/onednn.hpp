@@ -1,0 +1,77 @@
+// oneDNN behind functions of our own: its types stay in onednn.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "core/tensor/tensor.hpp"
+
+namespace weft {
+
+// Whether this CPU multiplies bf16 by its own instructions. Without them oneDNN refuses (AVX2) or
+// is slower than in f32 (AVX-512), so kernels convert and compute in f32. DNNL_MAX_CPU_ISA counts.
+bool cpu_has_bf16();
+
+// Whether reordering a weight before multiplying by it pays: with AMX tiles (2-3 times faster in
+// bf16). Elsewhere it gains 1-5% (measured on Zen 4) and would double the weights' memory.
+bool cpu_prefers_packed_weights(DType dtype);
+
+// c[m, n] = a[m, k] b[k, n] (+ bias[n]) (+ c). Strides count elements; c's columns are adjacent.
+struct ProductShape {
+  std::int64_t m = 0, n = 0, k = 0;
+  std::int64_t a_row = 0, a_column = 1;
+  std::int64_t b_row = 0, b_column = 1;
+  std::int64_t c_row = 0;
+  DType dtype = DType::f32;    // of a, b and the bias
+  DType c_dtype = DType::f32;  // this or f32
+  bool accumulate = false;
+  bool bias = false;
+  bool packed_b =
+      false;        // b in the layout of Product::pack(); its strides describe pack()'s source
+  int threads = 1;  // of the team that run() may use
+
+  bool operator==(const ProductShape&) const = default;
+};
+
+// A product compiled for its shape. Immutable: several threads may run one at the same time.
+class Product {
+ public:
+  explicit Product(const ProductShape& shape);
+  ~Product();
+
+  // `scratch` has scratch_bytes() bytes, 64-byte aligned, for this call alone. With threads > 1
+  // call it outside of parallel regions, with threads = 1 inside of one.
+  void run(void* c, const void* a, const void* b, const void* bias, void* scratch) const;
+  std::size_t scratch_bytes() const;
+
+  // The packed form of b.
+  std::size_t packed_bytes() const;
+  void pack(void* packed, const void* b) const;
+  bool packs_like(const Product& other) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Compiled products by shape: looking one up costs well below a microsecond, making one 40 to 1000.
+// Thread-safe.
+class ProductCache {
+ public:
+  std::shared_ptr<const Product> get(const ProductShape& shape);
+
+ private:
+  // Shapes that follow the data (the number of masked tokens) would otherwise pile up.
+  static constexpr std::size_t kCapacity = 1024;
+
+  struct Hash {
+    std::size_t operator()(const ProductShape& s) const;
+  };
+  std::mutex mutex_;
+  std::unordered_map<ProductShape, std::shared_ptr<const Product>, Hash> products_;
+};
+
+}  // namespace weft
