@@ -2,51 +2,32 @@
 #include "core/base/files.hpp"
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <utility>
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 
 #include "core/base/error.hpp"
+#include "tests/scratch_dir.hpp"
 
 namespace weft {
 namespace {
 
 namespace fs = std::filesystem;
 
+using namespace testing_support;
+
 class Files : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "weft_files_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    dir_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(dir_); }
-  void put(const fs::path& path, std::string_view text) {
-    std::ofstream(path, std::ios::binary) << text;
-  }
   std::size_t entries() const {
     return static_cast<std::size_t>(
-        std::distance(fs::directory_iterator(dir_), fs::directory_iterator()));
+        std::distance(fs::directory_iterator(dir_.path()), fs::directory_iterator()));
   }
-  fs::path dir_;
+  ScratchDir dir_;
 };
 
 std::string text_of(const MappedFile& f) {
   return std::string(reinterpret_cast<const char*>(f.bytes().data()), f.bytes().size());
-}
-
-template <class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 TEST_F(Files, ReadsWholeFiles) {
@@ -62,9 +43,9 @@ TEST_F(Files, ReadsWholeFiles) {
 
 TEST_F(Files, NamesTheFileAndTheReason) {
   const std::string none = (dir_ / "none").string();
-  EXPECT_EQ(message_of([&] { read_file(none); }), none + ": No such file or directory");
-  EXPECT_EQ(message_of([&] { MappedFile{none}; }), none + ": No such file or directory");
-  EXPECT_EQ(message_of([&] { read_file(dir_); }), dir_.string() + ": Is a directory");
+  EXPECT_EQ(error_of([&] { read_file(none); }), none + ": No such file or directory");
+  EXPECT_EQ(error_of([&] { MappedFile{none}; }), none + ": No such file or directory");
+  EXPECT_EQ(error_of([&] { read_file(dir_.path()); }), dir_.path().string() + ": Is a directory");
   EXPECT_THROW(read_file(none), InputError);
 }
 
@@ -94,7 +75,7 @@ TEST_F(Files, AtomicWriteReplacesAndLeavesNothingBeside) {
 }
 
 TEST_F(Files, WriteErrorsNameTheReason) {  // /dev/full takes nothing
-  EXPECT_EQ(message_of([] {
+  EXPECT_EQ(error_of([] {
               OutputFile f("/dev/full");
               f.write("x");
               f.finish();
@@ -118,7 +99,7 @@ TEST_F(Files, StagedDirectoryRefusesAFullTargetUnlessForced) {
   fs::create_directory(dir_ / "out");
   put(dir_ / "out" / "old", "old");
   const std::string target = (dir_ / "out").string();
-  EXPECT_EQ(message_of([&] { StagedDirectory(target, false); }),
+  EXPECT_EQ(error_of([&] { StagedDirectory(target, false); }),
             target + ": exists and is not empty");
   {
     StagedDirectory staged(target, true);
