@@ -53,10 +53,11 @@ struct AttentionArgs {
 };
 
 struct AdamArgs {
-  float lr = 0, beta1 = 0.9F, beta2 = 0.999F, eps = 1e-6F, weight_decay = 0;
-  float grad_scale = 1;   // multiplies the gradient: clipping, 1 / count
-  float correction1 = 1;  // 1 - beta1^t, or 1 without bias correction
-  float correction2 = 1;  // 1 - beta2^t, or 1
+  float lr = 0, eps = 1e-6F, weight_decay = 0;
+  float grad_scale = 1;               // multiplies the gradient: clipping, 1 / count
+  double beta1 = 0.9, beta2 = 0.999;  // double, for 1 - beta loses digits in float
+  double correction1 = 1;             // 1 - beta1^t, or 1 without bias correction
+  double correction2 = 1;             // 1 - beta2^t, or 1
 };
 
 class Backend {

@@ -49,14 +49,15 @@ struct bfloat16 {
   std::uint16_t bits = 0;
 
   bfloat16() = default;
-  explicit bfloat16(float x) {
-    const auto u = std::bit_cast<std::uint32_t>(x);
-    const bool nan = (u & 0x7FFFFFFFU) > 0x7F800000U;
-    bits = static_cast<std::uint16_t>(nan ? (u >> 16) | 0x40U
-                                          : (u + 0x7FFFU + ((u >> 16) & 1U)) >> 16);
-  }
+  explicit bfloat16(float x) : bits(round(x)) {}
   explicit operator float() const {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  }
+
+  static std::uint16_t round(float x) {
+    const auto u = std::bit_cast<std::uint32_t>(x);
+    const bool nan = (u & 0x7FFFFFFFU) > 0x7F800000U;
+    return static_cast<std::uint16_t>((nan ? u | 0x400000U : u + 0x7FFFU + ((u >> 16) & 1U)) >> 16);
   }
 };
 

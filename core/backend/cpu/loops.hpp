@@ -23,6 +23,12 @@ void with_compute_type(DType dtype, std::string_view kernel, F&& f) {
               "f32 and bf16 can be computed with");
 }
 
+// y = v, rounded to the element type. Loops that are `omp simd` store this way: there a temporary
+// bfloat16 object keeps g++ from vectorising.
+inline void store(float& y, float v) { y = v; }
+inline void store(bfloat16& y, float v) { y.bits = bfloat16::round(v); }
+inline void store(float16& y, float v) { y.bits = float16(v).bits; }
+
 // Calls f(first, last) on contiguous parts of [0, n), one per thread; on this thread alone when
 // n * cost (elements touched per item) is too little to be worth waking others.
 template <class F>

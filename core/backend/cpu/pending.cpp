@@ -11,11 +11,6 @@ namespace {
 }
 }  // namespace
 
-void CpuBackend::fill(Tensor&, float) { pending("fill"); }
-void CpuBackend::copy(Tensor&, const Tensor&) { pending("copy"); }
-void CpuBackend::add(Tensor&, const Tensor&, const Tensor&) { pending("add"); }
-void CpuBackend::scale(Tensor&, const Tensor&, float) { pending("scale"); }
-void CpuBackend::add_scaled(Tensor&, const Tensor&, float) { pending("add_scaled"); }
 void CpuBackend::activation_forward(Tensor&, const Tensor&, Activation) {
   pending("activation_forward");
 }
@@ -69,15 +64,5 @@ void CpuBackend::cross_entropy_backward(Tensor&, const Tensor&, const Tensor&, c
                                         const Tensor&, std::int64_t) {
   pending("cross_entropy_backward");
 }
-void CpuBackend::sum_rows(Tensor&, const Tensor&) { pending("sum_rows"); }
-double CpuBackend::squared_norm(const Tensor&) { pending("squared_norm"); }
-void CpuBackend::adamw(Tensor&, Tensor&, Tensor&, Tensor&, const Tensor&, const AdamArgs&) {
-  pending("adamw");
-}
-void CpuBackend::lamb_direction(Tensor&, Tensor&, Tensor&, const Tensor&, const Tensor&,
-                                const AdamArgs&) {
-  pending("lamb_direction");
-}
-void CpuBackend::lamb_apply(Tensor&, Tensor&, const Tensor&, float) { pending("lamb_apply"); }
 
 }  // namespace weft

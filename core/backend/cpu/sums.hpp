@@ -1,0 +1,65 @@
+// Sums whose bits do not depend on the number of threads.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "core/backend/cpu/loops.hpp"
+#include "core/tensor/tensor.hpp"
+
+namespace weft {
+
+// Sum of term(i) over [0, n), in four runs side by side so that no addition waits for another.
+template <class Sum, class F>
+Sum sum_terms(std::int64_t n, F term) {
+  const std::int64_t q = n / 4;
+  Sum s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+  for (std::int64_t i = 0; i < q; ++i) {
+    s0 += term(i);
+    s1 += term(i + q);
+    s2 += term(i + 2 * q);
+    s3 += term(i + 3 * q);
+  }
+  for (std::int64_t i = 4 * q; i < n; ++i) s0 += term(i);
+  return (s0 + s1) + (s2 + s3);
+}
+
+// K column sums at once: f(first_row, last_row, sums) adds rows [first_row, last_row) to sums[k][c]
+// for each column c. Rows are cut into chunks by their number alone, and the sums of the chunks are
+// added in order into out[k], f32 [columns]; a null out[k] is left out.
+template <std::size_t K, class F>
+void column_sums(std::int64_t rows, std::int64_t columns, const std::array<float*, K>& out,
+                 const F& f) {
+  constexpr std::int64_t kMinRows = 16, kMaxChunks = 64;
+  const std::int64_t size = std::max(kMinRows, (rows + kMaxChunks - 1) / kMaxChunks);
+  const std::int64_t chunks = (rows + size - 1) / size;
+  const std::int64_t width = static_cast<std::int64_t>(K) * columns;
+  const Tensor partial({chunks, width}, DType::f32);
+  float* const sums = partial.data<float>();
+
+  parallel_ranges(chunks, size * columns, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t chunk = first; chunk < last; ++chunk) {
+      std::array<float*, K> mine;
+      for (std::size_t k = 0; k < K; ++k)
+        mine[k] = sums + chunk * width + static_cast<std::int64_t>(k) * columns;
+      std::fill_n(mine[0], width, 0.0F);
+      f(chunk * size, std::min(rows, (chunk + 1) * size), mine);
+    }
+  });
+
+  for (std::size_t k = 0; k < K; ++k) {
+    if (out[k] == nullptr) continue;
+    float* const y = out[k];
+    const float* const part = sums + static_cast<std::int64_t>(k) * columns;
+    parallel_ranges(columns, chunks, [=](std::int64_t first, std::int64_t last) {
+      std::fill(y + first, y + last, 0.0F);
+      for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+        for (std::int64_t c = first; c < last; ++c) y[c] += part[chunk * width + c];
+      }
+    });
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,106 @@
+// The optimizers' kernels against the same update in fp64.
+#include "core/backend/backend.hpp"
+#include "tests/core/backend/same_for_threads.hpp"
+
+namespace weft {
+namespace {
+
+Backend& cpu() { return backend(Device{}); }
+
+const AdamArgs kArgs{.lr = 0.01F,
+                     .eps = 1e-6F,
+                     .weight_decay = 0.1F,
+                     .grad_scale = 0.5F,
+                     .beta1 = 0.9,
+                     .beta2 = 0.99,
+                     .correction1 = 1 - 0.9,
+                     .correction2 = 1 - 0.99};
+
+struct Fixture {
+  explicit Fixture(std::int64_t n, DType copy_dtype)
+      : w(make_random({n}, 1)),
+        m(make_random({n}, 2, DType::f32, 0.01F)),
+        v(make_random({n}, 3, DType::f32, 1e-4F)),
+        g(make_random({n}, 4, DType::f32, 0.1F)),
+        copy({n}, copy_dtype) {
+    for (std::int64_t i = 0; i < n; ++i) v.data<float>()[i] = std::abs(v.data<float>()[i]);
+  }
+  Tensor w, m, v, g, copy;
+};
+
+struct Expected {
+  std::vector<double> w, m, v, direction;
+
+  explicit Expected(const Fixture& f) {
+    const std::vector<float> fw = to_vector(f.w), fm = to_vector(f.m), fv = to_vector(f.v),
+                             fg = to_vector(f.g);
+    for (std::size_t i = 0; i < fw.size(); ++i) {
+      const double g = double{fg[i]} * double{kArgs.grad_scale};
+      m.push_back(kArgs.beta1 * double{fm[i]} + (1 - kArgs.beta1) * g);
+      v.push_back(kArgs.beta2 * double{fv[i]} + (1 - kArgs.beta2) * g * g);
+      direction.push_back(m[i] / kArgs.correction1 /
+                              (std::sqrt(v[i] / kArgs.correction2) + double{kArgs.eps}) +
+                          double{kArgs.weight_decay} * double{fw[i]});
+      w.push_back(double{fw[i]} - double{kArgs.lr} * direction[i]);
+    }
+  }
+};
+
+TEST(OptimKernels, AdamW) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    Fixture f(77, dtype);
+    const Expected expected(f);
+    cpu().adamw(f.w, f.m, f.v, f.copy, f.g, kArgs);
+    EXPECT_TRUE(close(f.m, expected.m, 1e-6));
+    EXPECT_TRUE(close(f.v, expected.v, 1e-6));
+    EXPECT_TRUE(close(f.w, expected.w, 1e-6));
+    EXPECT_TRUE(same_bits(f.copy, to_dtype(f.w, dtype)));
+  }
+}
+
+TEST(OptimKernels, WeightDecayKeepsItsDigits) {
+  // lr * decay = 1e-6 is near the spacing of floats at 1: as a factor 1 - 1e-6 it would be 5% off.
+  // Single weights round by about as much, their sum does not.
+  const std::int64_t n = 10'000;
+  Tensor w = make_random({n}, 1), m({n}, DType::f32), none;
+  cpu().fill(m, 0);
+  Tensor v = to_dtype(m, DType::f32), g = to_dtype(m, DType::f32);
+  const std::vector<float> before = to_vector(w);
+  cpu().adamw(w, m, v, none, g, {.lr = 1e-2F, .weight_decay = 1e-4F});
+  const std::vector<float> after = to_vector(w);
+  double change = 0, expected = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    change += std::abs(double{before[i]}) - std::abs(double{after[i]});
+    expected += 1e-6 * std::abs(double{before[i]});
+  }
+  EXPECT_NEAR(change / expected, 1, 0.005);
+}
+
+TEST(OptimKernels, Lamb) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    Fixture f(77, dtype);
+    const Expected expected(f);
+    Tensor u = empty_like(f.w);
+    cpu().lamb_direction(u, f.m, f.v, f.w, f.g, kArgs);
+    EXPECT_TRUE(close(f.m, expected.m, 1e-6));
+    EXPECT_TRUE(close(f.v, expected.v, 1e-6));
+    EXPECT_TRUE(close(u, expected.direction, 1e-6));
+    cpu().lamb_apply(f.w, f.copy, u, kArgs.lr);
+    EXPECT_TRUE(close(f.w, expected.w, 1e-6));
+    EXPECT_TRUE(same_bits(f.copy, to_dtype(f.w, dtype)));
+  }
+}
+
+TEST(OptimKernels, BitsDoNotDependOnThreads) {
+  EXPECT_TRUE(same_for_threads([]() -> std::vector<Tensor> {
+    Fixture f(100'003, DType::bf16);
+    cpu().adamw(f.w, f.m, f.v, f.copy, f.g, kArgs);
+    Tensor u = empty_like(f.w);
+    cpu().lamb_direction(u, f.m, f.v, f.w, f.g, kArgs);
+    cpu().lamb_apply(f.w, f.copy, u, 0.1F);
+    return {f.w, f.m, f.v, f.copy, u};
+  }));
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,33 @@
+// Whether a kernel gives the same bits with 1, 2 and 3 threads.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include <omp.h>
+
+#include "tests/core/tensor_helpers.hpp"
+
+namespace weft {
+
+// `compute` runs the kernel on fresh outputs and returns them. Take enough elements (100,000) that
+// the work is shared out, and sizes that do not divide.
+inline testing::AssertionResult same_for_threads(
+    const std::function<std::vector<Tensor>()>& compute) {
+  const int before = omp_get_max_threads();
+  std::vector<std::vector<Tensor>> results;
+  for (const int threads : {1, 2, 3}) {
+    omp_set_num_threads(threads);
+    results.push_back(compute());
+  }
+  omp_set_num_threads(before);
+  for (const std::vector<Tensor>& result : results) {
+    for (std::size_t i = 0; i < result.size(); ++i) {
+      const auto same = same_bits(result[i], results[0][i]);
+      if (!same) return testing::AssertionFailure() << "output " << i << ": " << same.message();
+    }
+  }
+  return testing::AssertionSuccess();
+}
+
+}  // namespace weft
