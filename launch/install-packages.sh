@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages Weft needs, only those that are missing: install-packages.sh [--list] [ROLE...]
 #
-# Roles: build (compile and run; the default), test (run the tests), check (format and script checks of CI).
+# Roles: build (compile and run; the default), run (run a binary built elsewhere on Debian 12), test (build and run the
+# tests), check (format and script checks of CI).
 # --list prints the packages of the roles, one per line, and installs nothing. Needs root or sudo only when something
 # is missing, so that a second run works without network and without either.
 set -euo pipefail
@@ -10,9 +11,11 @@ packages_of() {
   case $1 in
     build) echo g++ cmake ninja-build pkg-config ccache libopenmpi-dev openmpi-bin libdnnl-dev libyaml-cpp-dev \
       nlohmann-json3-dev libfmt-dev libutf8proc-dev libxxhash-dev zlib1g-dev liblzma-dev libzstd-dev ;;
+    run) echo openmpi-bin openssh-client libdnnl2 libyaml-cpp0.7 libfmt9 libutf8proc2 libxxhash0 zlib1g liblzma5 \
+      libzstd1 libgomp1 ;;
     test) echo libgtest-dev ;;
     check) echo git clang-format-14 shellcheck ;;
-    *) echo "error: no role '$1': build, test, check" >&2; return 2 ;;
+    *) echo "error: no role '$1': build, run, test, check" >&2; return 2 ;;
   esac
 }
 
