@@ -21,8 +21,12 @@ GradientBuckets::GradientBuckets(std::vector<NamedParameter> parameters, Mesh& m
     : parameters_(std::move(parameters)),
       gradients_(parameters_.size()),
       bucket_of_(parameters_.size()),
+      owned_(parameters_.size(), false),
       data_(&mesh.data()) {
-  build(options.bucket_bytes);
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    index_of_[parameters_[i].parameter->var.node().get()] = i;
+  }
+  if (data_->size() > 1) build(options.bucket_bytes);
   zero();
   if (data_->size() > 1 && options.overlap) {
     thread_ = std::make_unique<CommunicationThread>(data_->duplicate());
@@ -31,36 +35,36 @@ GradientBuckets::GradientBuckets(std::vector<NamedParameter> parameters, Mesh& m
 
 void GradientBuckets::build(std::int64_t bucket_bytes) {
   const std::int64_t capacity = bucket_bytes / static_cast<std::int64_t>(size_of(DType::f32));
-  std::vector<std::int64_t> sizes;
   for (std::size_t i = parameters_.size(); i-- > 0;) {
-    const Var& var = parameters_[i].parameter->var;
-    index_of_[var.node().get()] = i;
-    const std::int64_t size = aligned(var.value().numel());
-    if (buckets_.empty() || sizes.back() + size > capacity) {
-      buckets_.emplace_back();
-      sizes.push_back(0);
-    }
+    const std::int64_t size = aligned(parameters_[i].parameter->var.value().numel());
+    if (buckets_.empty() || buckets_.back().size + size > capacity) buckets_.emplace_back();
     buckets_.back().members.push_back(i);
+    buckets_.back().size += size;
     bucket_of_[i] = buckets_.size() - 1;
-    sizes.back() += size;
   }
-  for (std::size_t b = 0; b < buckets_.size(); ++b) {
-    Bucket& bucket = buckets_[b];
-    const Device device = parameters_[bucket.members[0]].parameter->var.value().device();
-    bucket.flat = Tensor({sizes[b]}, DType::f32, device);
-    backend(bucket.flat).fill(bucket.flat, 0.0F);  // the gaps between views stay zero
-    std::int64_t first = 0;
-    for (const std::size_t i : bucket.members) {
-      const Shape& shape = parameters_[i].parameter->var.shape();
-      gradients_[i] = bucket.flat.slice_flat(first, shape);
-      first += aligned(shape.numel());
-    }
+  for (Bucket& bucket : buckets_) allocate(bucket);
+}
+
+void GradientBuckets::allocate(Bucket& bucket) {
+  const Device device = parameters_[bucket.members[0]].parameter->var.value().device();
+  bucket.flat = Tensor({bucket.size}, DType::f32, device);
+  backend(bucket.flat).fill(bucket.flat, 0.0F);  // the gaps between views stay zero
+  std::int64_t first = 0;
+  for (const std::size_t i : bucket.members) {
+    const Shape& shape = parameters_[i].parameter->var.shape();
+    gradients_[i] = bucket.flat.slice_flat(first, shape);
+    owned_[i] = true;
+    first += aligned(shape.numel());
   }
 }
 
 void GradientBuckets::zero() {
   present_.assign(parameters_.size(), false);
   complete_.assign(parameters_.size(), false);
+  if (buckets_.empty()) {
+    owned_.assign(parameters_.size(), false);
+    gradients_.assign(parameters_.size(), {});  // frees them before the next forward pass
+  }
   for (Bucket& bucket : buckets_) bucket.waiting = bucket.members.size();
   handed_over_ = 0;
 }
@@ -82,20 +86,42 @@ void GradientBuckets::arrived(std::size_t parameter, const Tensor& grad, bool la
                     "' arrived in the last micro-batch",
                 "call backward() once for each micro-batch, on the sum of its losses");
   }
-  Tensor& sum = gradients_[parameter];
-  if (grad.numel() != sum.numel()) {
+  const Shape& shape = parameters_[parameter].parameter->var.shape();
+  if (grad.numel() != shape.numel()) {
     throw Error("GradientBuckets: the gradient of '" + parameters_[parameter].name +
-                "' has shape " + grad.shape().str() + ", the parameter " + sum.shape().str());
+                "' has shape " + grad.shape().str() + ", the parameter " + shape.str());
   }
-  if (present_[parameter]) {
-    backend(sum).add(sum, sum, grad);
-  } else {
-    backend(sum).copy(sum, grad);
-    present_[parameter] = true;
-  }
+  keep(parameter, grad);
+  present_[parameter] = true;
   if (!last_micro_batch) return;
   complete_[parameter] = true;
-  if (--buckets_[bucket_of_[parameter]].waiting == 0 && thread_) hand_over_complete();
+  if (!buckets_.empty() && --buckets_[bucket_of_[parameter]].waiting == 0 && thread_) {
+    hand_over_complete();
+  }
+}
+
+// The first gradient moves into the bucket, or is kept as it is; later ones are added. What
+// backward made may belong to others too, so the first sum makes a tensor of our own.
+void GradientBuckets::keep(std::size_t parameter, const Tensor& grad) {
+  const Tensor before = gradients_[parameter];
+  if (present_[parameter]) {
+    Tensor& sum = own(parameter);
+    backend(sum).add(sum, before, grad);
+  } else if (buckets_.empty() && grad.dtype() == DType::f32) {
+    gradients_[parameter] = grad.reshape(parameters_[parameter].parameter->var.shape());
+  } else {
+    Tensor& sum = own(parameter);
+    backend(sum).copy(sum, grad);
+  }
+}
+
+// The gradient of a parameter in memory that may be written: its view of a bucket, or a tensor.
+Tensor& GradientBuckets::own(std::size_t parameter) {
+  if (!owned_[parameter]) {
+    gradients_[parameter] = empty_like(parameters_[parameter].parameter->var.value(), DType::f32);
+    owned_[parameter] = true;
+  }
+  return gradients_[parameter];
 }
 
 // Strictly in order, so that all ranks reduce the same bucket at the same time even if their
@@ -108,7 +134,9 @@ void GradientBuckets::hand_over_complete() {
 
 void GradientBuckets::finish() {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    if (!present_[i]) backend(gradients_[i]).fill(gradients_[i], 0.0F);
+    if (present_[i]) continue;
+    Tensor& none = own(i);
+    backend(none).fill(none, 0.0F);
   }
   for (; handed_over_ < buckets_.size(); ++handed_over_) {
     Tensor& flat = buckets_[handed_over_].flat;

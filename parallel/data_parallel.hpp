@@ -27,8 +27,9 @@ struct BucketOptions {
 //   buckets.finish();
 //   use buckets.gradients()
 //
-// With one data rank nothing is reduced and there is no thread. Sums do not depend on `overlap`:
-// buckets are reduced in one order, the same on every rank.
+// Sums do not depend on `overlap`: buckets are reduced in one order, the same on every rank. With
+// one data rank there are no buckets, nothing is copied and no thread runs: the gradients are the
+// tensors that backward made.
 class GradientBuckets {
  public:
   // Collective over mesh.data(). `parameters` and their tensors must outlive this object; options
@@ -37,7 +38,7 @@ class GradientBuckets {
                   const BucketOptions& options = {});
 
   // Before the first micro-batch of a step. Writes no memory: the first gradient of a parameter is
-  // copied, later ones are added.
+  // taken as it is, later ones are added.
   void zero();
 
   // For backward(). On the last micro-batch a bucket is handed to the communication thread as soon
@@ -49,7 +50,8 @@ class GradientBuckets {
   // zero. Rethrows an error of the communication thread.
   void finish();
 
-  // One f32 view per parameter, of its local shape, in the order given.
+  // One f32 tensor per parameter, of its local shape, in the order given; from finish() to zero(),
+  // to be read only.
   const std::vector<Tensor>& gradients() const { return gradients_; }
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
 
@@ -57,17 +59,22 @@ class GradientBuckets {
   struct Bucket {
     Tensor flat;
     std::vector<std::size_t> members;  // parameters
+    std::int64_t size = 0;             // elements
     std::size_t waiting = 0;           // members without a gradient of the last micro-batch
   };
 
   void build(std::int64_t bucket_bytes);
+  void allocate(Bucket& bucket);
   void arrived(std::size_t parameter, const Tensor& grad, bool last_micro_batch);
+  void keep(std::size_t parameter, const Tensor& grad);
+  Tensor& own(std::size_t parameter);
   void hand_over_complete();
 
   std::vector<NamedParameter> parameters_;
   std::vector<Tensor> gradients_;
-  std::vector<Bucket> buckets_;
+  std::vector<Bucket> buckets_;         // none with one data rank
   std::vector<std::size_t> bucket_of_;  // of each parameter
+  std::vector<bool> owned_;             // gradients_[i] is memory of ours, not backward's
   std::vector<bool> present_;           // a gradient arrived in this step
   std::vector<bool> complete_;          // that of the last micro-batch arrived
   std::unordered_map<const Node*, std::size_t> index_of_;

@@ -93,6 +93,18 @@ class CommunicatorTest : public testing::TestWithParam<const char*> {
 
 TEST_P(CommunicatorTest, ReducesF32) { check_all_reduce<float>(); }
 TEST_P(CommunicatorTest, ReducesI32) { check_all_reduce<std::int32_t>(); }
+TEST_P(CommunicatorTest, ReducesBf16) { check_all_reduce<bfloat16>(); }
+TEST_P(CommunicatorTest, ReducesF16) { check_all_reduce<float16>(); }
+
+TEST_P(CommunicatorTest, SumsBf16InF32) {
+  // In bf16 256 + 1 is 256 again: partial sums in bf16 would lose every one of them.
+  Tensor x({1}, DType::bf16);
+  x.data<bfloat16>()[0] = bfloat16(c->rank() == 0 ? 256.0F : 1.0F);
+  c->all_reduce(x, ReduceOp::sum);
+  EXPECT_EQ(
+      at<bfloat16>(x, 0),
+      static_cast<double>(static_cast<float>(bfloat16(255.0F + static_cast<float>(c->size())))));
+}
 
 TEST_P(CommunicatorTest, GathersInRankOrder) {
   check_all_gather<float>();
@@ -104,6 +116,7 @@ TEST_P(CommunicatorTest, GathersInRankOrder) {
 TEST_P(CommunicatorTest, ReducesAndScatters) {
   check_reduce_scatter<float>();
   check_reduce_scatter<std::int32_t>();
+  check_reduce_scatter<bfloat16>();
 }
 
 TEST_P(CommunicatorTest, BroadcastsFromEveryRoot) {
