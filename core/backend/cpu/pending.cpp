@@ -25,13 +25,6 @@ void CpuBackend::bias_activation_backward(Tensor&, Tensor&, const Tensor&, const
   pending("bias_activation_backward");
 }
 void CpuBackend::dropout(Tensor&, const Tensor&, const Dropout&) { pending("dropout"); }
-void CpuBackend::attention_forward(Tensor&, Tensor&, const Tensor&, const AttentionArgs&) {
-  pending("attention_forward");
-}
-void CpuBackend::attention_backward(Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                                    const Tensor&, const AttentionArgs&) {
-  pending("attention_backward");
-}
 void CpuBackend::layer_norm_forward(Tensor&, Tensor&, Tensor&, const Tensor&, const Tensor&,
                                     const Tensor&, float) {
   pending("layer_norm_forward");
@@ -47,12 +40,6 @@ void CpuBackend::residual_norm_backward(Tensor&, Tensor&, Tensor&, Tensor&, Tens
                                         const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                                         const Dropout&) {
   pending("residual_norm_backward");
-}
-void CpuBackend::gather_rows(Tensor&, const Tensor&, const Tensor&, std::int64_t) {
-  pending("gather_rows");
-}
-void CpuBackend::scatter_add_rows(Tensor&, const Tensor&, const Tensor&, std::int64_t) {
-  pending("scatter_add_rows");
 }
 void CpuBackend::cross_entropy_parts(Tensor&, const Tensor&, const Tensor&, std::int64_t) {
   pending("cross_entropy_parts");

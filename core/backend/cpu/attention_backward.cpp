@@ -1,0 +1,149 @@
+// Attention, backward: the probabilities are computed again from the saved log-sum-exp.
+//
+// Source: Dao, Fu, Ermon, Rudra, Re, "FlashAttention", 2022.
+#include "core/backend/cpu/attention_rows.hpp"
+#include "core/backend/cpu/attention_tiles.hpp"
+#include "core/backend/cpu/cpu_backend.hpp"
+#include "core/backend/cpu/onednn_state.hpp"
+
+namespace weft {
+
+namespace {
+
+// With S = q k^T scale, P = softmax(S), P' = dropout(P), out = P' v:
+//   dv = P'^T dout, dP' = dout v^T, dS = P * (dropout(dP') - rowsum(dout * out)),
+//   dq = dS k scale, dk = dS^T q scale.
+
+template <class Stored, class Compute>
+struct BackwardPass {
+  static constexpr bool kInPlace = std::is_same_v<Stored, Compute>;
+  struct Tile {
+    SharedProduct scores, dprobabilities, dv, dq, dk;
+  };
+  struct Scratch {
+    Compute *q, *k, *v, *dout, *p, *ds_compute;
+    float *s, *dp, *dq, *dk, *dv, *bias;
+    std::uint32_t* bits;
+    std::byte* product;
+
+    Scratch(Arena& arena, const AttentionSizes& z, std::int64_t product_bytes) {
+      for (Compute** panel : {&q, &k, &v, &dout})
+        *panel = arena.take<Compute>(kInPlace ? 0 : z.T * z.d);
+      s = arena.take<float>(z.tile * z.T);
+      dp = arena.take<float>(z.tile * z.T);
+      if constexpr (std::is_same_v<Compute, float>) {
+        p = s;
+        ds_compute = dp;
+      } else {
+        p = arena.take<Compute>(z.tile * z.T);
+        ds_compute = arena.take<Compute>(z.tile * z.T);
+      }
+      dq = arena.take<float>(z.tile * z.d);
+      dk = arena.take<float>(z.T * z.d);
+      dv = arena.take<float>(z.T * z.d);
+      bias = arena.take<float>(z.T);
+      bits = arena.take<std::uint32_t>(z.T);
+      product = arena.take<std::byte>(product_bytes);
+    }
+  };
+
+  const AttentionArgs& args;
+  AttentionSizes z;
+  std::vector<Tile> tiles;
+  std::int64_t product_bytes = 0;
+
+  BackwardPass(ProductCache& cache, const Tensor& qkv, const AttentionArgs& attention)
+      : args(attention), z(qkv, attention) {
+    const AttentionProducts make(cache, z, dtype_of<Compute>::value, kInPlace);
+    for (std::int64_t t = 0; t < z.tiles(); ++t) {
+      const std::int64_t rows = z.rows(t), keys = z.keys(t, args.causal);
+      const bool accumulate = t + 1 < z.tiles();  // the last tile, which sees all keys, comes first
+      tiles.push_back({.scores = make.scores(rows, keys, make.qkv_stride()),
+                       .dprobabilities = make.scores(rows, keys, make.out_stride()),
+                       .dv = make.spread(rows, keys, make.out_stride(), accumulate),
+                       .dq = make.mix(rows, keys),
+                       .dk = make.spread(rows, keys, make.qkv_stride(), accumulate)});
+      const Tile& tile = tiles.back();
+      product_bytes =
+          std::max(product_bytes,
+                   largest_scratch({tile.scores, tile.dprobabilities, tile.dv, tile.dq, tile.dk}));
+    }
+  }
+
+  std::size_t scratch_bytes() const {
+    Arena counter(nullptr);
+    Scratch(counter, z, product_bytes);
+    return counter.used();
+  }
+
+  void head(Stored* dqkv, const Stored* dout_all, const Stored* qkv, const Stored* out_all,
+            const float* lse_all, std::int64_t b, std::int64_t h, std::byte* memory) const {
+    Arena arena(memory);
+    const Scratch w(arena, z, product_bytes);
+    const auto q = operand<Compute>(z.panel(qkv, 3, 0, b, h), z, w.q);
+    const auto k = operand<Compute>(z.panel(qkv, 3, 1, b, h), z, w.k);
+    const auto v = operand<Compute>(z.panel(qkv, 3, 2, b, h), z, w.v);
+    const auto out = z.panel(out_all, 1, 0, b, h);
+    const auto dout_stored = z.panel(dout_all, 1, 0, b, h);
+    const auto dout = operand<Compute>(dout_stored, z, w.dout);
+    const float* lse = lse_all + (b * z.heads + h) * z.T;
+    const AttentionDropout dropout(args, z.T, b, h);
+    key_bias(w.bias, args, b, z.T);
+    std::fill(w.bits, w.bits + z.T, 0U);
+
+    for (std::int64_t t = z.tiles() - 1; t >= 0; --t) {
+      const Tile& tile = tiles[static_cast<std::size_t>(t)];
+      const std::int64_t first = z.first_row(t), rows = z.rows(t), keys = z.keys(t, args.causal);
+      tile.scores->run(w.s, q.row(first), k.data, nullptr, w.product);
+      tile.dprobabilities->run(w.dp, dout.row(first), v.data, nullptr, w.product);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const std::int64_t i = first + r, seen = args.causal ? i + 1 : keys, at = r * keys;
+        if (dropout.active()) dropout.draw(w.bits, i, seen);
+        const RowBackward row{w.bias,
+                              args.scale,
+                              lse[i],
+                              dot(dout_stored.row(i), out.row(i)),
+                              dropout.scale(),
+                              w.bits,
+                              dropout.threshold()};
+        row(w.p + at, w.ds_compute + at, w.s + at, w.dp + at, seen);
+        std::fill(w.p + at + seen, w.p + at + keys, Compute(0.0F));
+        std::fill(w.ds_compute + at + seen, w.ds_compute + at + keys, Compute(0.0F));
+      }
+      tile.dv->run(w.dv, w.p, dout.row(first), nullptr, w.product);
+      tile.dk->run(w.dk, w.ds_compute, q.row(first), nullptr, w.product);
+      tile.dq->run(w.dq, w.ds_compute, k.data, nullptr, w.product);
+      store_rows(z.panel(dqkv, 3, 0, b, h), first, rows, w.dq, z.d);
+    }
+    store_rows(z.panel(dqkv, 3, 1, b, h), 0, z.T, w.dk, z.d);
+    store_rows(z.panel(dqkv, 3, 2, b, h), 0, z.T, w.dv, z.d);
+  }
+
+  float dot(const Stored* x, const Stored* y) const {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t c = 0; c < z.d; ++c)
+      sum += static_cast<float>(x[c]) * static_cast<float>(y[c]);
+    return sum;
+  }
+};
+
+}  // namespace
+
+void CpuBackend::attention_backward(Tensor& dqkv, const Tensor& dout, const Tensor& qkv,
+                                    const Tensor& out, const Tensor& lse_BhT,
+                                    const AttentionArgs& args) {
+  if (qkv.numel() == 0) return;
+  with_attention_types(qkv.dtype(), [&](auto stored, auto compute) {
+    using Stored = decltype(stored);
+    const auto elements = [](const Tensor& x) { return static_cast<const Stored*>(x.raw()); };
+    const BackwardPass<Stored, decltype(compute)> backward(onednn_->products, qkv, args);
+    for_each_head(backward.z, backward.scratch_bytes(),
+                  [&](std::int64_t b, std::int64_t h, std::byte* scratch) {
+                    backward.head(dqkv.data<Stored>(), elements(dout), elements(qkv), elements(out),
+                                  lse_BhT.data<float>(), b, h, scratch);
+                  });
+  });
+}
+
+}  // namespace weft

@@ -1,0 +1,116 @@
+// Attention, forward: a tile of query rows against all keys at a time, one (sample, head) per
+// thread. A whole row of scores fits the cache, so that the softmax needs no running maximum.
+#include "core/backend/cpu/attention_rows.hpp"
+#include "core/backend/cpu/attention_tiles.hpp"
+#include "core/backend/cpu/cpu_backend.hpp"
+#include "core/backend/cpu/onednn_state.hpp"
+
+namespace weft {
+
+namespace {
+
+template <class Stored, class Compute>
+struct Forward {
+  static constexpr bool kInPlace = std::is_same_v<Stored, Compute>;
+  struct Tile {
+    SharedProduct scores, mix;
+  };
+  struct Scratch {
+    Compute *q, *k, *v, *p;
+    float *s, *out, *bias;
+    std::uint32_t* bits;
+    std::byte* product;
+
+    Scratch(Arena& arena, const AttentionSizes& z, std::int64_t product_bytes) {
+      q = arena.take<Compute>(kInPlace ? 0 : z.T * z.d);
+      k = arena.take<Compute>(kInPlace ? 0 : z.T * z.d);
+      v = arena.take<Compute>(kInPlace ? 0 : z.T * z.d);
+      s = arena.take<float>(z.tile * z.T);
+      if constexpr (std::is_same_v<Compute, float>)
+        p = s;
+      else
+        p = arena.take<Compute>(z.tile * z.T);
+      out = arena.take<float>(z.tile * z.d);
+      bias = arena.take<float>(z.T);
+      bits = arena.take<std::uint32_t>(z.T);
+      product = arena.take<std::byte>(product_bytes);
+    }
+  };
+
+  const AttentionArgs& args;
+  AttentionSizes z;
+  std::vector<Tile> tiles;
+  std::int64_t product_bytes = 0;
+
+  Forward(ProductCache& cache, const Tensor& qkv, const AttentionArgs& attention)
+      : args(attention), z(qkv, attention) {
+    const AttentionProducts make(cache, z, dtype_of<Compute>::value, kInPlace);
+    for (std::int64_t t = 0; t < z.tiles(); ++t) {
+      const std::int64_t rows = z.rows(t), keys = z.keys(t, args.causal);
+      tiles.push_back({make.scores(rows, keys, make.qkv_stride()), make.mix(rows, keys)});
+      product_bytes =
+          std::max(product_bytes, largest_scratch({tiles.back().scores, tiles.back().mix}));
+    }
+  }
+
+  std::size_t scratch_bytes() const {
+    Arena counter(nullptr);
+    Scratch(counter, z, product_bytes);
+    return counter.used();
+  }
+
+  void head(Stored* out_all, float* lse_all, const Stored* qkv, std::int64_t b, std::int64_t h,
+            std::byte* memory) const {
+    Arena arena(memory);
+    const Scratch w(arena, z, product_bytes);
+    const auto q = operand<Compute>(z.panel(qkv, 3, 0, b, h), z, w.q);
+    const auto k = operand<Compute>(z.panel(qkv, 3, 1, b, h), z, w.k);
+    const auto v = operand<Compute>(z.panel(qkv, 3, 2, b, h), z, w.v);
+    const auto out = z.panel(out_all, 1, 0, b, h);
+    float* lse = lse_all + (b * z.heads + h) * z.T;
+    const AttentionDropout dropout(args, z.T, b, h);
+    key_bias(w.bias, args, b, z.T);
+
+    for (std::int64_t t = 0; t < z.tiles(); ++t) {
+      const std::int64_t first = z.first_row(t), rows = z.rows(t), keys = z.keys(t, args.causal);
+      tiles[static_cast<std::size_t>(t)].scores->run(w.s, q.row(first), k.data, nullptr, w.product);
+      std::array<float, AttentionSizes::kMaxTile> factor;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const std::int64_t seen = args.causal ? first + r + 1 : keys;
+        Compute* p = w.p + r * keys;
+        const RowSum sum = exponentials(p, w.s + r * keys, w.bias, args.scale, seen);
+        if (dropout.active()) {
+          dropout.draw(w.bits, first + r, seen);
+          drop(p, w.bits, dropout.threshold(), seen);
+        }
+        std::fill(p + seen, p + keys, Compute(0.0F));
+        factor[static_cast<std::size_t>(r)] = sum.inverse * dropout.scale();
+        lse[first + r] = sum.lse;
+      }
+      tiles[static_cast<std::size_t>(t)].mix->run(w.out, w.p, v.data, nullptr, w.product);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::int64_t c = 0; c < z.d; ++c)
+          w.out[r * z.d + c] *= factor[static_cast<std::size_t>(r)];
+      }
+      store_rows(out, first, rows, w.out, z.d);
+    }
+  }
+};
+
+}  // namespace
+
+void CpuBackend::attention_forward(Tensor& out, Tensor& lse_BhT, const Tensor& qkv,
+                                   const AttentionArgs& args) {
+  if (qkv.numel() == 0) return;
+  with_attention_types(qkv.dtype(), [&](auto stored, auto compute) {
+    using Stored = decltype(stored);
+    const Forward<Stored, decltype(compute)> forward(onednn_->products, qkv, args);
+    for_each_head(forward.z, forward.scratch_bytes(),
+                  [&](std::int64_t b, std::int64_t h, std::byte* scratch) {
+                    forward.head(out.data<Stored>(), lse_BhT.data<float>(),
+                                 static_cast<const Stored*>(qkv.raw()), b, h, scratch);
+                  });
+  });
+}
+
+}  // namespace weft

@@ -1,0 +1,104 @@
+// The elementwise half of attention: rows of scores to probabilities, and back.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "core/backend/backend.hpp"
+#include "core/backend/cpu/vector_math.hpp"
+
+namespace weft {
+
+// Which probabilities of one (sample, head) dropout keeps. Sees T keys per query.
+class AttentionDropout {
+ public:
+  AttentionDropout(const AttentionArgs& args, std::int64_t T, std::int64_t b, std::int64_t h)
+      : key_(args.dropout_key),
+        threshold_(drop_threshold(args.dropout_p)),
+        scale_(args.dropout_p > 0 ? 1.0F / (1.0F - args.dropout_p) : 1.0F),
+        T_(T),
+        first_(((args.first_sample + b) * args.total_heads + args.first_head + h) * T * T) {}
+
+  bool active() const { return threshold_ > 0; }
+  float scale() const { return scale_; }
+  std::uint32_t threshold() const { return threshold_; }
+  // The random numbers of query i's first n keys.
+  void draw(std::uint32_t* bits, std::int64_t i, std::int64_t n) const {
+    philox_row(bits, key_, static_cast<std::uint64_t>(first_ + i * T_), n);
+  }
+
+ private:
+  PhiloxKey key_;
+  std::uint32_t threshold_;
+  float scale_;
+  std::int64_t T_;
+  std::int64_t first_;
+};
+
+struct RowSum {
+  float inverse;  // of the sum of exponentials; 0 for a row without keys
+  float lse;      // log-sum-exp of the scores; -inf for a row without keys
+};
+
+// p[j] = exp(score_j - highest), score_j = s[j] * scale + bias[j], for j < n: the softmax but for
+// the division. bias is 0 or -inf (a masked key). s is overwritten.
+template <class T>
+RowSum exponentials(T* p, float* s, const float* bias, float scale, std::int64_t n) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  float highest = -kInf;
+#pragma omp simd reduction(max : highest)
+  for (std::int64_t j = 0; j < n; ++j) {
+    s[j] = s[j] * scale + bias[j];
+    highest = s[j] > highest ? s[j] : highest;
+  }
+  if (highest == -kInf) {
+    // Every key is masked, unless all of the scores are NaN.
+    bool masked = true;
+    for (std::int64_t j = 0; j < n; ++j) masked = masked && s[j] == -kInf;
+    for (std::int64_t j = 0; j < n; ++j) p[j] = static_cast<T>(masked ? 0.0F : s[j]);
+    return masked ? RowSum{0, -kInf} : RowSum{NAN, NAN};
+  }
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t j = 0; j < n; ++j) {
+    const float e = fast_exp(s[j] - highest);
+    sum += e;
+    p[j] = static_cast<T>(e);
+  }
+  return {1.0F / sum, highest + std::log(sum)};
+}
+
+template <class T>
+void drop(T* p, const std::uint32_t* bits, std::uint32_t threshold, std::int64_t n) {
+  for (std::int64_t j = 0; j < n; ++j) p[j] = bits[j] >= threshold ? p[j] : T(0.0F);
+}
+
+// One row of the softmax's backward. s holds the products q k^T, dp the gradients dout v^T; both
+// are overwritten (p may be s, ds may be dp). With m_j = 0 for a dropped probability, else
+// keep_scale:
+//   p_j  = softmax_j m_j                              the probability that met the values
+//   ds_j = softmax_j (dp_j m_j - D) scale,  D = sum_j p_j dp_j = dout . out
+// bits: one random number per key; a threshold of 0 keeps all.
+struct RowBackward {
+  const float* bias;
+  float scale, lse, D, keep_scale;
+  const std::uint32_t* bits;
+  std::uint32_t threshold;
+
+  template <class T>
+  void operator()(T* p, T* ds, const float* s, const float* dp, std::int64_t n) const {
+    // A row without keys (lse = -inf) has probabilities 0.
+    const float shift = lse == -std::numeric_limits<float>::infinity() ? -lse : lse;
+#pragma omp simd
+    for (std::int64_t j = 0; j < n; ++j) {
+      const float softmax = fast_exp(s[j] * scale + bias[j] - shift);
+      const float m = bits[j] >= threshold ? keep_scale : 0.0F;
+      const float gradient = softmax * (dp[j] * m - D) * scale;
+      p[j] = static_cast<T>(softmax * m);
+      ds[j] = static_cast<T>(gradient);
+    }
+  }
+};
+
+}  // namespace weft
