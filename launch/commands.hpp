@@ -8,6 +8,8 @@
 
 namespace weft {
 
+Command describe_fill_mask();
+Command describe_forward();
 Command describe_help();
 Command describe_completion();
 

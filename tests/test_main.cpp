@@ -20,6 +20,11 @@ bool leaks_found() {
 
 }  // namespace
 
+namespace weft {
+const char* const kTestDir = WEFT_TEST_DIR_PATH;
+const char* const kWeftBinary = WEFT_BINARY_PATH;
+}  // namespace weft
+
 int main(int argc, char** argv) {
   int provided = 0;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);

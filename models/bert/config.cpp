@@ -50,7 +50,8 @@ void read_heads(const Json& json, BertConfig& c) {
   const std::string name = json["architectures"][0].is_string() ? json["architectures"][0] : "";
   c.nsp_head = name == "BertForPreTraining";
   c.mlm_head = name == "BertForPreTraining" || name == "BertForMaskedLM";
-  c.pooler = name != "BertForMaskedLM";
+  c.pooler = name != "BertForMaskedLM" && name != "BertForTokenClassification" &&
+             name != "BertForQuestionAnswering";
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ TEST(SafetensorsRefused, NotWhatTheFormatAllows) {
 }
 
 TEST(SafetensorsRefused, EveryTruncation) {
-  const std::string whole = read_file(WEFT_TEST_DIR "/data/safetensors/every_dtype.safetensors");
+  const std::string whole = read_file(std::string(WEFT_TEST_DIR) + "/data/safetensors/every_dtype.safetensors");
   EXPECT_NO_THROW(parse(whole));
   for (std::size_t n = 0; n < whole.size(); ++n) {
     EXPECT_THROW(parse(whole.substr(0, n)), InputError) << n << " bytes";
@@ -154,8 +154,8 @@ TEST(SafetensorsRefused, EveryTruncation) {
 // Mutations of valid files: whatever comes, either an InputError or tensors within the file.
 TEST(SafetensorsFuzz, MutationsNeverCrash) {
   const std::string seeds[] = {
-      read_file(WEFT_TEST_DIR "/data/safetensors/every_dtype.safetensors"),
-      read_file(WEFT_TEST_DIR "/data/safetensors/no_metadata.safetensors"),
+      read_file(std::string(WEFT_TEST_DIR) + "/data/safetensors/every_dtype.safetensors"),
+      read_file(std::string(WEFT_TEST_DIR) + "/data/safetensors/no_metadata.safetensors"),
       file_of("{\"a\":" + kFour + ",\"b\":" + entry("\"BF16\"", "[2,1]", "[4,8]") + "}", 8)};
   const std::string pieces[] = {"18446744073709551615",
                                 "9223372036854775808",

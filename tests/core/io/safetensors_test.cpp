@@ -16,7 +16,7 @@ namespace {
 
 using namespace testing_support;
 
-const std::string kData = WEFT_TEST_DIR "/data/safetensors/";
+const std::string kData = std::string(WEFT_TEST_DIR) + "/data/safetensors/";
 const std::string kOddName = "na\xC3\xAFve \"quoted\"\n\t\\ \xE5\x90\x8D\xE5\x89\x8D \x01\x7F";
 
 std::vector<float> values(const SafetensorsFile& f, const std::string& name) {
