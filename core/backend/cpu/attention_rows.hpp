@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/backend/backend.hpp"
+#include "core/backend/cpu/loops.hpp"
 #include "core/backend/cpu/vector_math.hpp"
 
 namespace weft {
@@ -64,7 +65,7 @@ RowSum exponentials(T* p, float* s, const float* bias, float scale, std::int64_t
   for (std::int64_t j = 0; j < n; ++j) {
     const float e = fast_exp(s[j] - highest);
     sum += e;
-    p[j] = static_cast<T>(e);
+    store(p[j], e);
   }
   return {1.0F / sum, highest + std::log(sum)};
 }
@@ -95,8 +96,8 @@ struct RowBackward {
       const float softmax = fast_exp(s[j] * scale + bias[j] - shift);
       const float m = bits[j] >= threshold ? keep_scale : 0.0F;
       const float gradient = softmax * (dp[j] * m - D) * scale;
-      p[j] = static_cast<T>(softmax * m);
-      ds[j] = static_cast<T>(gradient);
+      store(p[j], softmax * m);
+      store(ds[j], gradient);
     }
   }
 };

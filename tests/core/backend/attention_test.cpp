@@ -1,9 +1,9 @@
 // Attention's kernels against fp64, with every kind of mask.
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include "core/backend/backend.hpp"
 #include "tests/core/backend/attention_reference.hpp"
+#include "tests/core/backend/same_for_threads.hpp"
 
 namespace weft {
 namespace {
@@ -163,25 +163,17 @@ TEST(Attention, PartsOfTheHeadsAndSamplesEqualTheWhole) {
 }
 
 TEST(Attention, ThreadsDoNotChangeTheBits) {
-  const int threads = omp_get_max_threads();
   for (const Case& c : {Case{2, 130, 3, 16}, Case{1, 40, 1, 64}}) {
     for (const DType dtype : {DType::f32, DType::bf16}) {
       AttentionArgs args = args_of(c);
       args.dropout_p = 0.1F;
       args.key_mask_BT = padded(c);
-      const Tensor qkv = qkv_of(c, dtype), dout = dout_of(c, dtype);
-      omp_set_num_threads(1);
-      const Result one = run(qkv, dout, args);
-      for (const int n : {2, 3}) {
-        omp_set_num_threads(n);
-        const Result several = run(qkv, dout, args);
-        EXPECT_TRUE(same_bits(one.out, several.out));
-        EXPECT_TRUE(same_bits(one.lse, several.lse));
-        EXPECT_TRUE(same_bits(one.dqkv, several.dqkv));
-      }
+      EXPECT_TRUE(same_for_threads([&]() -> std::vector<Tensor> {
+        const Result r = run(qkv_of(c, dtype), dout_of(c, dtype), args);
+        return {r.out, r.lse, r.dqkv};
+      }));
     }
   }
-  omp_set_num_threads(threads);
 }
 
 TEST(Attention, NoTokensAreFine) {

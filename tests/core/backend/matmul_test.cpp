@@ -104,6 +104,14 @@ TEST(Matmul, NothingToDoIsDone) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     expect_exact({.sizes = {0, 5, 3}, .dtype = dtype, .c_dtype = dtype});
     expect_exact({.sizes = {4, 0, 3}, .dtype = dtype, .c_dtype = dtype});
+    for (const bool accumulate : {false, true}) {
+      for (const bool bias : {false, true}) {
+        Case c{.sizes = {4, 5, 0}, .dtype = dtype, .c_dtype = dtype};
+        c.args.accumulate = accumulate;
+        if (bias) c.args.bias = make_random({5}, 5, dtype);
+        expect_exact(c);
+      }
+    }
   }
 }
 

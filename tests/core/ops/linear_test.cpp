@@ -1,0 +1,86 @@
+// Linear maps: against fp64, gradients, what is skipped, and messages.
+#include "core/ops/linear.hpp"
+
+#include "tests/core/expect_error.hpp"
+#include "tests/core/ops/gradient_check.hpp"
+
+namespace weft {
+namespace {
+
+std::vector<double> reference(const std::vector<std::vector<double>>& in, std::size_t inputs,
+                              std::size_t outputs) {
+  std::vector<double> y;
+  for (std::size_t row = 0; row < in[0].size() / inputs; ++row) {
+    for (std::size_t o = 0; o < outputs; ++o) {
+      double sum = in.size() > 2 ? in[2][o] : 0;
+      for (std::size_t i = 0; i < inputs; ++i)
+        sum += in[0][row * inputs + i] * in[1][o * inputs + i];
+      y.push_back(sum);
+    }
+  }
+  return y;
+}
+
+TEST(Linear, WithBias) {
+  check_op({.inputs = {make_random({2, 3, 5}, 1), make_random({7, 5}, 2), make_random({7}, 3)},
+            .op = [](const auto& in) { return linear(in[0], in[1], in[2]); },
+            .reference = [](const auto& in) { return reference(in, 5, 7); }});
+}
+
+TEST(Linear, WithoutBias) {
+  check_op({.inputs = {make_random({4, 33}, 1), make_random({17, 33}, 2)},
+            .op = [](const auto& in) { return linear(in[0], in[1]); },
+            .reference = [](const auto& in) { return reference(in, 33, 17); }});
+}
+
+TEST(Linear, NoRowsGiveZeroGradients) {
+  const Var x(Tensor({0, 4}, DType::f32), true), w(make_random({3, 4}, 1), true),
+      bias(make_random({3}, 2), true);
+  const Var y = linear(x, w, bias);
+  EXPECT_EQ(y.shape(), (Shape{0, 3}));
+  const GradMap grads = backward(y, empty_like(y.value()));
+  EXPECT_EQ(to_vector(grads[w]), std::vector<float>(12, 0));
+  EXPECT_EQ(to_vector(grads[bias]), std::vector<float>(3, 0));
+}
+
+TEST(Linear, SkipsWhatNeedsNoGradient) {
+  const Tensor x = make_random({2, 4}, 1), w = make_random({3, 4}, 2), b = make_random({3}, 3);
+  for (int wanted = 0; wanted < 8; ++wanted) {
+    const Var vx(x, wanted & 1), vw(w, wanted & 2), vb(b, wanted & 4);
+    const Var y = linear(vx, vw, vb);
+    EXPECT_EQ(y.requires_grad(), wanted != 0);
+    if (wanted == 0) continue;
+    const Grads grads = y.node()->backward(make_random({2, 3}, 4));
+    EXPECT_EQ(static_cast<bool>(grads[0]), vx.requires_grad());
+    EXPECT_EQ(static_cast<bool>(grads[1]), vw.requires_grad());
+    EXPECT_EQ(static_cast<bool>(grads[2]), vb.requires_grad());
+  }
+}
+
+TEST(Linear, ParameterGradientsAreFp32) {
+  const Var x(make_random({2, 4}, 1, DType::bf16), true),
+      w(make_random({3, 4}, 2, DType::bf16), true), b(make_random({3}, 3, DType::bf16), true);
+  const Var y = linear(x, w, b);
+  EXPECT_EQ(y.dtype(), DType::bf16);
+  const GradMap grads = backward(y, make_random({2, 3}, 4, DType::bf16));
+  EXPECT_EQ(grads[x].dtype(), DType::bf16);
+  EXPECT_EQ(grads[w].dtype(), DType::f32);
+  EXPECT_EQ(grads[b].dtype(), DType::f32);
+}
+
+TEST(Linear, MismatchesNameBothShapes) {
+  const auto make = [](const Shape& shape, DType dtype = DType::f32) {
+    return Var(Tensor(shape, dtype));
+  };
+  expect_error([&] { linear(make({2, 5}), make({3, 4})); }, {"linear", "[2, 5]", "[3, 4]"});
+  expect_error([&] { linear(make({2, 4}), make({4})); }, {"linear", "[2, 4]", "[4]"});
+  expect_error(
+      [&] {
+        linear(make({2, 4}), make({3, 4}), make({4}));
+      },
+      {"linear", "bias [4]", "[3, 4]"});
+  expect_error([&] { linear(make({2, 4}, DType::bf16), make({3, 4})); }, {"linear", "bf16", "f32"});
+}
+
+}  // namespace
+}  // namespace weft
