@@ -1,0 +1,45 @@
+// Which elements of a row a dropout keeps, as factors to multiply with.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "core/backend/backend.hpp"
+#include "core/backend/cpu/vector_math.hpp"
+
+namespace weft {
+
+// Draws the factors, 1 / (1 - p) or 0, of the elements of one dropout.
+class DropoutMask {
+ public:
+  explicit DropoutMask(const Dropout& dropout)
+      : dropout_(dropout),
+        threshold_(drop_threshold(dropout.p)),
+        kept_(dropout.p < 1 ? 1 / (1 - dropout.p) : 0) {}
+
+  bool is_identity() const { return dropout_.p == 0; }
+
+  // factors[i] of element first + i of the call, for i < n.
+  void draw(float* factors, std::int64_t first, std::int64_t n) const {
+    constexpr std::int64_t kBlock = 512;
+    const std::uint32_t threshold = threshold_;
+    const float kept = kept_;
+    std::array<std::uint32_t, kBlock> bits;
+    for (std::int64_t i = 0; i < n; i += kBlock) {
+      const std::int64_t count = std::min(kBlock, n - i);
+      philox_row(bits.data(), dropout_.key,
+                 dropout_.first_element + static_cast<std::uint64_t>(first + i), count);
+#pragma omp simd
+      for (std::int64_t k = 0; k < count; ++k)
+        factors[i + k] = bits[static_cast<std::size_t>(k)] >= threshold ? kept : 0.0F;
+    }
+  }
+
+ private:
+  Dropout dropout_;
+  std::uint32_t threshold_;
+  float kept_;
+};
+
+}  // namespace weft
