@@ -101,9 +101,18 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-OutputFile::OutputFile(const fs::path& path) : path_(path) {
-  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+OutputFile::OutputFile(const fs::path& path, std::uint64_t keep) : path_(path) {
+  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | (keep == 0 ? O_TRUNC : 0) | O_CLOEXEC, 0666);
   if (fd_ < 0) fail(path_, "write", errno);
+  if (keep == 0) return;
+  const auto size = static_cast<off_t>(keep);
+  const bool longer = ::lseek(fd_, 0, SEEK_END) >= size;
+  if (longer && ::ftruncate(fd_, size) == 0 && ::lseek(fd_, size, SEEK_SET) == size) return;
+  const int error = errno;
+  ::close(fd_);
+  if (longer) fail(path_, "write", error);
+  throw Error(path.string() + ": is shorter than the " + std::to_string(keep) +
+              " bytes written to it before");
 }
 
 OutputFile::~OutputFile() {
@@ -121,8 +130,12 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 
 void OutputFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
-void OutputFile::finish() {
+void OutputFile::sync() {
   if (::fsync(fd_) != 0) fail(path_, "write", errno);
+}
+
+void OutputFile::finish() {
+  sync();
   // Even a failed close() gives the descriptor back.
   if (::close(std::exchange(fd_, -1)) != 0) fail(path_, "write", errno);
 }

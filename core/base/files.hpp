@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -32,14 +33,16 @@ class MappedFile {
 // A file that is not finish()ed is closed and left as it is: half-written.
 class OutputFile {
  public:
-  explicit OutputFile(const std::filesystem::path& path);  // created, or emptied
+  // Created, or cut to its first `keep` bytes to go on behind them; it must have so many.
+  explicit OutputFile(const std::filesystem::path& path, std::uint64_t keep = 0);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  void finish();  // fsync and close
+  void sync();    // all that was written is on the disk
+  void finish();  // sync and close
 
  private:
   std::filesystem::path path_;
