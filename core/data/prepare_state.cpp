@@ -95,6 +95,9 @@ void PrepareDirectory::read() {
                        "the command of before continues it; " + advice);
     }
     state_ = state_from(json);
+    if (state_.position.file > run_.at("files").size()) {
+      throw InputError(file.string() + ": is damaged: no such input file", advice);
+    }
   } catch (const Json::exception& e) {
     throw InputError(file.string() + ": is damaged: " + e.what(), advice);
   }
