@@ -1,12 +1,30 @@
-// main() of every test program: MPI is up before any test; only rank 0 prints, a failure on any
-// rank counts.
+// main() of every test program: MPI is up before any test; ranks other than 0 print failures only,
+// and a failure on any rank counts.
 #include <gtest/gtest.h>
 #include <mpi.h>
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
 #endif
 
+#include <iostream>
+
 namespace {
+
+// What a rank other than 0 says.
+class FailuresOnly final : public testing::EmptyTestEventListener {
+ public:
+  explicit FailuresOnly(int rank) : rank_(rank) {}
+  void OnTestPartResult(const testing::TestPartResult& result) override {
+    if (!result.failed()) return;
+    const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+    std::cerr << "rank " << rank_ << ", " << (test ? test->name() : "no test") << ": "
+              << result.file_name() << ":" << result.line_number() << "\n"
+              << result.summary() << std::endl;
+  }
+
+ private:
+  int rank_;
+};
 
 // Looks for leaks now: after MPI_Finalize the leaks of libraries that Open MPI has unloaded can no
 // longer be told from ours.
@@ -31,6 +49,11 @@ int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  if (rank != 0) {
+    testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
+    delete listeners.Release(listeners.default_result_printer());
+    listeners.Append(new FailuresOnly(rank));
+  }
   int failed = RUN_ALL_TESTS();
   if (leaks_found()) failed = 1;
   MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
