@@ -20,21 +20,25 @@ declare -A may=(
   [launch]="models parallel core"
 )
 
-folder_of() {  # the architectural folder of a path
-  case $1 in
-    core/*/*) printf '%s/%s' "$(cut -d/ -f1 <<<"$1")" "$(cut -d/ -f2 <<<"$1")" ;;
-    *) cut -d/ -f1 <<<"$1" ;;
-  esac
+# Sets `folder` to the architectural folder of a path: two levels inside core, one elsewhere.
+set_folder_of() {
+  folder=${1%%/*}
+  if [ "$folder" = core ]; then
+    local below=${1#core/}
+    folder=core/${below%%/*}
+  fi
 }
 
 bad=0
 while IFS=: read -r file include; do
-  from=$(folder_of "$file")
-  to=$(folder_of "$include")
+  set_folder_of "$file"
+  from=$folder
+  set_folder_of "$include"
+  to=$folder
   [ "$from" = "$to" ] && continue
   allowed=no
-  for folder in ${may[$from]:-}; do
-    case $to in "$folder" | "$folder"/*) allowed=yes ;; esac
+  for allowed_folder in ${may[$from]:-}; do
+    case $to in "$allowed_folder" | "$allowed_folder"/*) allowed=yes ;; esac
   done
   if [ $allowed = no ]; then
     echo "$file includes $include: $from may include only: ${may[$from]:-nothing}"
