@@ -35,14 +35,18 @@ struct SaveOptions {
   std::int64_t min_shard_bytes = std::int64_t{64} << 20;
 };
 
+struct SavedCheckpoint {
+  std::filesystem::path path;
+  std::vector<std::string> warnings;  // on rank 0: older ones that could not be removed
+};
+
 // Writes FOLDER/step-00000500 (made under another name, renamed when complete), then removes what
-// `keep` no longer wants. Returns its path. Collective over the world; tensor slices travel within
-// the tensor group, one tensor at a time. A failure on any rank is an Error on all of them that
-// names the file and the reason; then nothing of this save remains, and older checkpoints are as
-// they were.
-std::filesystem::path save_checkpoint(const std::filesystem::path& folder,
-                                      const CheckpointContent& content, Mesh& mesh,
-                                      const SaveOptions& options = {});
+// `keep` no longer wants. Collective over the world; tensor slices travel within the tensor group,
+// one tensor at a time. A failure on any rank is an Error on all of them that names the file and
+// the reason; then no half-written checkpoint remains, and older ones are as they were.
+SavedCheckpoint save_checkpoint(const std::filesystem::path& folder,
+                                const CheckpointContent& content, Mesh& mesh,
+                                const SaveOptions& options = {});
 
 struct FoundCheckpoint {
   std::filesystem::path path;

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "core/io/sharded.hpp"
 #include "core/nn/shard.hpp"
+#include "parallel/communicator.hpp"
 
 namespace weft {
 
@@ -23,5 +25,13 @@ struct StateTensor {
 // The runs of `at`'s part that belong to the stored tensor: `full` counts elements of the stored
 // tensor, `local` elements of the part. Padding belongs to no run.
 std::vector<ShardRun> state_runs(const StateTensor& tensor, const TensorRank& at);
+
+// The stored tensor, whole, on rank `root` of the tensor group; empty on the others. Collective
+// over the group. A tensor that `root` holds whole is a view, nothing is sent.
+Tensor gather_state(const StateTensor& tensor, int root, Communicator& group);
+
+// Fills this rank's part from a file, rounding to its dtype (f32, bf16, f16); padding becomes zero.
+// Throws InputError with both shapes when they differ.
+void read_state(const StateTensor& tensor, const ShardedFiles::Entry& from, const TensorRank& at);
 
 }  // namespace weft

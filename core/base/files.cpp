@@ -167,6 +167,21 @@ void rename_path(const fs::path& from, const fs::path& to) {
   }
 }
 
+void replace_directory(const fs::path& from, const fs::path& to) {
+  std::error_code ignored;
+  // An empty directory is replaced by the rename itself.
+  if (!fs::exists(to, ignored) || fs::is_empty(to, ignored)) {
+    rename_path(from, to);
+  } else if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
+    fs::remove_all(from, ignored);
+  } else {  // a file system that cannot exchange
+    const fs::path old = to.string() + ".deleting";
+    rename_path(to, old);
+    rename_path(from, to);
+    fs::remove_all(old, ignored);
+  }
+}
+
 StagedDirectory::StagedDirectory(fs::path target, bool force) : target_(without_slash(target)) {
   std::error_code ignored;
   const bool exists = fs::exists(target_, ignored);
@@ -194,21 +209,7 @@ void StagedDirectory::commit() {
     if (!entry.is_symlink()) fsync_path(entry.path());
   }
   fsync_path(staging_);
-  // An empty target is replaced by the rename itself; a full one (force) changes places with the
-  // staging directory in one step, so that one of the two is always there.
-  std::error_code ignored;
-  const bool replaces = fs::exists(target_, ignored) && !fs::is_empty(target_, ignored);
-  if (!replaces) {
-    rename_path(staging_, target_);
-  } else if (::renameat2(AT_FDCWD, staging_.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) ==
-             0) {
-    fs::remove_all(staging_, ignored);
-  } else {  // a file system that cannot exchange
-    const fs::path old = staging_.string() + ".old";
-    rename_path(target_, old);
-    rename_path(staging_, target_);
-    fs::remove_all(old, ignored);
-  }
+  replace_directory(staging_, target_);
   committed_ = true;
   fsync_path(folder_of(target_));
 }

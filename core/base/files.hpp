@@ -55,6 +55,10 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view conte
 void fsync_path(const std::filesystem::path& path);  // a file or a folder
 void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);  // or Error
 
+// Gives directory `from` the name `to`. A full directory of that name changes places with it in one
+// step, so that one of the two is always there, and is then removed.
+void replace_directory(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // A directory written beside its target and renamed on commit(); removed when it dies uncommitted.
 // An existing, non-empty target is an InputError unless `force`, which replaces it.
 class StagedDirectory {

@@ -1,0 +1,93 @@
+// A folder of checkpoints.
+#include "parallel/checkpoint_folder.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "core/base/files.hpp"
+#include "core/io/manifest.hpp"
+
+namespace weft {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kPrefix = "step-";
+constexpr std::size_t kMinDigits = 8;
+
+void remove_tree(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) throw Error(path.string() + ": cannot remove: " + error.message());
+}
+
+}  // namespace
+
+std::string checkpoint_name(std::int64_t step) { return fmt::format("{}{:08}", kPrefix, step); }
+
+std::optional<std::int64_t> checkpoint_step(const std::string& name) {
+  if (!name.starts_with(kPrefix) || name.size() < kPrefix.size() + kMinDigits) return std::nullopt;
+  std::int64_t step = 0;
+  const char* end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, step);
+  // Only the one spelling that checkpoint_name() gives.
+  const bool number = error == std::errc() && stop == end && step >= 0;
+  if (!number || name != checkpoint_name(step)) return std::nullopt;
+  return step;
+}
+
+std::vector<std::int64_t> checkpoint_steps(const fs::path& folder) {
+  std::vector<std::int64_t> steps;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const auto step = checkpoint_step(entry.path().filename().string());
+    if (step && entry.is_directory(ignored)) steps.push_back(*step);
+  }
+  std::sort(steps.rbegin(), steps.rend());
+  return steps;
+}
+
+std::int64_t verify_checkpoint(const fs::path& checkpoint) {
+  const Manifest manifest = verify_directory(checkpoint);
+  const auto named = checkpoint_step(checkpoint.filename().string());
+  if (named && *named != manifest.step) {
+    throw Error(fmt::format("{}: damaged: its manifest is that of step {}", checkpoint.string(),
+                            manifest.step));
+  }
+  return manifest.step;
+}
+
+void publish_checkpoint(const fs::path& finished, const fs::path& checkpoint) {
+  replace_directory(finished, checkpoint);
+  fsync_path(checkpoint.parent_path());
+}
+
+void prune_checkpoints(const fs::path& folder, std::int64_t step, int keep) {
+  if (keep <= 0) return;
+  int seen = 0;
+  for (const std::int64_t s : checkpoint_steps(folder)) {
+    if (s > step || ++seen <= keep) continue;
+    const fs::path old = folder / checkpoint_name(s);
+    const fs::path doomed = old.string() + ".deleting";
+    remove_tree(doomed);
+    rename_path(old, doomed);
+    remove_tree(doomed);
+  }
+}
+
+void remove_leftovers(const fs::path& folder) {
+  std::vector<fs::path> leftovers;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const fs::path& path = entry.path();
+    const bool unfinished = path.extension() == ".tmp" || path.extension() == ".deleting";
+    if (unfinished && checkpoint_step(path.stem().string())) leftovers.push_back(path);
+  }
+  for (const fs::path& path : leftovers) remove_tree(path);
+}
+
+}  // namespace weft
