@@ -153,7 +153,7 @@ class Backend {
   // new w ---
   virtual void adamw(Tensor& w, Tensor& m, Tensor& v, Tensor& copy, const Tensor& g,
                      const AdamArgs& args) = 0;
-  // LAMB, first half: m, v updated, u = update direction (weight decay included).
+  // LAMB, first half: m, v updated, u = update direction (weight decay included). u may be g.
   virtual void lamb_direction(Tensor& u, Tensor& m, Tensor& v, const Tensor& w, const Tensor& g,
                               const AdamArgs& args) = 0;
   // LAMB, second half: w -= rate * u.

@@ -1,0 +1,66 @@
+// AdamW and LAMB over the parameters of a model, with fp32 master weights.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/backend/backend.hpp"
+#include "core/nn/module.hpp"
+
+namespace weft {
+
+enum class OptimizerType { adamw, lamb };
+
+struct OptimizerOptions {
+  OptimizerType type = OptimizerType::adamw;
+  double beta1 = 0.9, beta2 = 0.999;
+  double eps = 1e-6;
+  double weight_decay = 0.01;   // decoupled; not for a Parameter whose `decay` is false
+  bool bias_correction = true;  // the original BERT and LAMB train without
+  // LAMB over tensor ranks: adds up squared norms, in place, over the ranks that hold the parts of
+  // a parameter. Called once a step, on every rank. Empty when nothing is sharded.
+  std::function<void(std::span<double>)> sum_over_tensor_ranks = {};
+};
+
+struct OptimizerStep {
+  double lr = 0;
+  double grad_scale = 1;    // multiplies each gradient: clipping
+  std::int64_t update = 1;  // which update this is, from 1: for the bias correction
+};
+
+// Master weights and moments are f32. The master of an f32 parameter is the parameter's own tensor;
+// a bf16 parameter is a rounded copy of its master, written in the same pass. Apart from the
+// tensors an Optimizer has no state, so restoring those continues bit for bit.
+class Optimizer {
+ public:
+  // Masters start at the parameters' values, moments at 0. The parameters must outlive this.
+  Optimizer(std::vector<NamedParameter> parameters, OptimizerOptions options);
+
+  // One update; `gradients` are f32, one per parameter and of its shape. LAMB leaves other values
+  // in their memory. Throws Error naming the parameter whose gradient does not fit.
+  void step(const std::vector<Tensor>& gradients, const OptimizerStep& step);
+
+  // In the order of the parameters: to save, or to be filled when loading.
+  const std::vector<Tensor>& master() const { return w_; }
+  // The moments under Hugging Face's names of them: {"exp_avg.", ...}, {"exp_avg_sq.", ...}.
+  std::vector<std::pair<std::string, std::vector<Tensor>>> state() const;
+
+  // To be called after writing to master(): brings the parameters in line.
+  void weights_changed();
+
+ private:
+  void check(const std::vector<Tensor>& gradients) const;
+  void lamb(const std::vector<Tensor>& gradients, const AdamArgs& args);
+  AdamArgs args_for(std::size_t i, const AdamArgs& args) const;
+  Tensor compute_copy(std::size_t i) const;  // empty for an f32 parameter
+
+  std::vector<NamedParameter> parameters_;
+  OptimizerOptions options_;
+  std::vector<Tensor> w_, m_, v_;
+};
+
+}  // namespace weft
