@@ -54,6 +54,10 @@ void Console::result(std::string_view line) const {
   if (speaks_) write_line(stdout, "", line);
 }
 
+void Console::result_text(std::string_view text) const {
+  if (speaks_) std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
 Console make_console(const Arguments& arguments) {
   const auto level = arguments.quiet()     ? Console::Level::quiet
                      : arguments.verbose() ? Console::Level::verbose

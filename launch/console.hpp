@@ -15,10 +15,11 @@ class Console {
 
   Console(Level level, bool speaks);
 
-  void info(std::string_view line) const;     // stderr, unless quiet
-  void verbose(std::string_view line) const;  // stderr, with -v
-  void warn(std::string_view line) const;     // stderr: "warning: ..."
-  void result(std::string_view line) const;   // stdout, one line
+  void info(std::string_view line) const;         // stderr, unless quiet
+  void verbose(std::string_view line) const;      // stderr, with -v
+  void warn(std::string_view line) const;         // stderr: "warning: ..."
+  void result(std::string_view line) const;       // stdout, one line
+  void result_text(std::string_view text) const;  // stdout, as it is
 
   bool speaks() const { return speaks_; }
   bool quiet() const { return level_ == Level::quiet || !speaks_; }

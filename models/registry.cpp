@@ -13,6 +13,7 @@ namespace {
 struct Family {
   const std::vector<std::string>& (*keys)();
   void (*check)(const Json& config, int tensor_ranks);
+  Json (*pretraining)(const Json& config, bool sentence_task);
   std::unique_ptr<PretrainingModel> (*build)(const Json& config, Mesh& mesh, DType compute);
 };
 
@@ -21,6 +22,12 @@ const std::vector<std::pair<std::string, Family>>& families() {
       {"bert",
        {.keys = bert_keys,
         .check = [](const Json& config, int ranks) { check_layout(bert_config(config), ranks); },
+        .pretraining = [](const Json& config, bool sentence_task) -> Json {
+          BertConfig c = bert_config(config);
+          c.mlm_head = true;
+          c.nsp_head = c.pooler = sentence_task;
+          return to_json(c);
+        },
         .build = [](const Json& config, Mesh& mesh,
                     DType compute) -> std::unique_ptr<PretrainingModel> {
           const BertConfig c = bert_config(config);
@@ -64,6 +71,10 @@ const std::vector<std::string>& model_keys(const std::string& type) { return fam
 
 void check_model(const Json& config, int tensor_ranks) {
   family_of(config).check(config, tensor_ranks);
+}
+
+Json pretraining_config(const Json& config, bool sentence_task) {
+  return family_of(config).pretraining(config, sentence_task);
 }
 
 std::unique_ptr<PretrainingModel> build_model(const Json& config, Mesh& mesh, DType compute) {

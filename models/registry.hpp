@@ -22,6 +22,11 @@ const std::vector<std::string>& model_keys(const std::string& type);
 // Throws InputError naming the key.
 void check_model(const Json& config, int tensor_ranks);
 
+// The complete config.json for pretraining, absent keys filled with the family's defaults, and with
+// the heads of the objective: masked tokens, and pairs of sentences if `sentence_task`. Throws
+// InputError naming the key.
+Json pretraining_config(const Json& config, bool sentence_task);
+
 // Builds the model on this rank's part of the mesh; parameters are allocated, not initialised
 // (core/nn/init.hpp does that, or a checkpoint). `architectures` decides the heads; without it the
 // family's pretraining heads.

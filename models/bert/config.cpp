@@ -1,6 +1,7 @@
 // The configuration of a BERT model.
 #include "models/bert/config.hpp"
 
+#include <charconv>
 #include <limits>
 #include <map>
 
@@ -40,6 +41,15 @@ void read(const Json& json, const char* key, float& value, float least, float mo
     bad(key, v, "a number from " + Json(least).dump() + " to below " + Json(most).dump());
   }
   value = v.get<float>();
+}
+
+// The double with the fewest digits that is this float: 0.1, not 0.10000000149011612.
+double shortest(float x) {
+  char digits[32];
+  const auto end = std::to_chars(digits, digits + sizeof digits, x).ptr;
+  double value = 0;
+  std::from_chars(digits, end, value);
+  return value;
 }
 
 void read_heads(const Json& json, BertConfig& c) {
@@ -121,12 +131,12 @@ Json to_json(const BertConfig& c) {
           {"num_attention_heads", c.num_attention_heads},
           {"intermediate_size", c.intermediate_size},
           {"hidden_act", c.hidden_act},
-          {"hidden_dropout_prob", c.hidden_dropout_prob},
-          {"attention_probs_dropout_prob", c.attention_probs_dropout_prob},
+          {"hidden_dropout_prob", shortest(c.hidden_dropout_prob)},
+          {"attention_probs_dropout_prob", shortest(c.attention_probs_dropout_prob)},
           {"max_position_embeddings", c.max_position_embeddings},
           {"type_vocab_size", c.type_vocab_size},
-          {"initializer_range", c.initializer_range},
-          {"layer_norm_eps", c.layer_norm_eps},
+          {"initializer_range", shortest(c.initializer_range)},
+          {"layer_norm_eps", shortest(c.layer_norm_eps)},
           {"pad_token_id", c.pad_token_id},
           {"position_embedding_type", "absolute"},
           {"tie_word_embeddings", true},

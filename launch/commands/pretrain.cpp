@@ -1,0 +1,162 @@
+// weft pretrain CONFIG
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "core/base/error.hpp"
+#include "launch/arguments.hpp"
+#include "launch/cli.hpp"
+#include "launch/commands.hpp"
+#include "launch/config/print.hpp"
+#include "launch/failure.hpp"
+#include "launch/model_dir.hpp"
+#include "launch/process.hpp"
+#include "launch/training/run_summary.hpp"
+#include "launch/training/stop_signal.hpp"
+#include "launch/training/trainer.hpp"
+#include "models/hf_state.hpp"
+#include "models/registry.hpp"
+
+namespace weft {
+
+namespace {
+
+// Everything that is checked before the first work, the same on every rank.
+struct Inputs {
+  Config config;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::optional<Dataset> train, eval;
+};
+
+Config read_arguments(const Arguments& arguments) {
+  std::vector<std::string> sets = arguments.all("set");
+  if (arguments.precision()) sets.push_back("train.precision=" + arguments.text("precision"));
+  return read_config(arguments.positional(0), sets);
+}
+
+Dataset open_data(const Config& config, const std::vector<DataSource>& sources, const char* key,
+                  const Tokenizer& tokenizer, std::uint64_t seed) {
+  try {
+    return Dataset({.sources = sources, .seq_length = config.data.seq_length}, config.objective,
+                   tokenizer, seed);
+  } catch (const InputError& e) {
+    throw InputError(fmt::format("{}{}: {}", config.at(key), key, e.what()), e.hint());
+  }
+}
+
+Inputs read_inputs(const Arguments& arguments, const Console& console, int ranks) {
+  arguments.device();
+  Inputs in{.config = read_arguments(arguments), .tokenizer = {}, .train = {}, .eval = {}};
+  Config& config = in.config;
+  if (!config.model.from.empty()) {
+    config.model.from = resolve_model_dir(config.model.from, console).string();
+  }
+  try {
+    in.tokenizer = load_tokenizer(config.tokenizer);
+  } catch (const InputError& e) {
+    throw InputError(config.at("tokenizer") + "tokenizer: " + e.what(), e.hint());
+  }
+  resolve_config(config, *in.tokenizer, {.ranks = ranks});
+  in.train = open_data(config, config.data.train, "data.train", *in.tokenizer, config.run.seed);
+  if (!config.data.eval.empty()) {
+    in.eval = open_data(config, config.data.eval, "data.eval", *in.tokenizer, kEvaluationSeed);
+  }
+  return in;
+}
+
+// The weights of model.from; heads that it does not have keep their initial values.
+void load_from(const Config& config, PretrainingModel& model, Mesh& mesh, const Console& console) {
+  const LoadedModel loaded =
+      load_pretrained(config.model.from, hf_state(model), model.pretrained_names(), true, mesh);
+  console.info("weights from " + config.model.from);
+  for (const std::string& name : loaded.missing) {
+    console.warn(
+        fmt::format("{} has no {}: it starts from random values", config.model.from, name));
+  }
+  for (const std::string& name : loaded.unexpected) {
+    console.verbose(fmt::format("{}: {} is not used", config.model.from, name));
+  }
+}
+
+int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Console& console) {
+  const Config& config = in.config;
+  const ResumeOptions options{.from = arguments.text("resume"), .force = arguments.force()};
+  const auto point = find_resume_point(config, options, *in.tokenizer, console, mesh.world());
+  if (point && point->state.step >= config.train.steps) {
+    console.info(fmt::format("{} is complete: step {} of {}; --set train.steps=N trains on",
+                             config.run.dir, point->state.step, config.train.steps));
+    return kDone;
+  }
+  prepare_run_directory(config, point, mesh.world());
+  const auto model = make_model(config.model.keys, mesh, config.train.precision, config.run.seed);
+  if (!point && !config.model.from.empty()) load_from(config, *model, mesh, console);
+  console.info(run_summary(config, *model, *in.train, mesh));
+  if (point) {
+    console.info(fmt::format("continuing from {}", point->checkpoint.string()));
+  }
+  Trainer trainer({.config = config,
+                   .mesh = mesh,
+                   .tokenizer = *in.tokenizer,
+                   .train = *in.train,
+                   .eval = in.eval ? &*in.eval : nullptr,
+                   .model = *model,
+                   .console = console,
+                   .json = arguments.json()},
+                  point);
+  return trainer.run();
+}
+
+int pretrain_command(const Arguments& arguments) {
+  const StopSignals signals;
+  const Console console = make_console(arguments);
+  auto world = launched_rank().launcher.empty() ? self_communicator() : mpi_communicator();
+  Inputs in;
+  agree(*world, [&] { in = read_inputs(arguments, console, world->size()); });
+  if (arguments.flag("print-config")) {
+    console.result_text(arguments.json() ? config_as_json_lines(in.config)
+                                         : config_with_origins(in.config));
+    return kDone;
+  }
+  Mesh mesh(std::move(world), static_cast<int>(in.config.parallel.tensor));
+  if (arguments.flag("dry-run")) {
+    const auto model = build_model(in.config.model.keys, mesh, in.config.train.precision);
+    console.result_text(run_summary(in.config, *model, *in.train, mesh) + "\n");
+    return kDone;
+  }
+  return train(arguments, in, mesh, console);
+}
+
+}  // namespace
+
+Command describe_pretrain() {
+  return {
+      .name = "pretrain",
+      .summary = "pretrain a model as a configuration says; under mpirun or srun on many ranks",
+      .positionals = {{.name = "CONFIG", .help = "a YAML file, such as configs/bert-base.yaml"}},
+      .options = {{.name = "set",
+                   .kind = Option::Kind::text,
+                   .value = "KEY=VALUE",
+                   .help = "set a key of the configuration, such as optimizer.lr=1e-4",
+                   .repeated = true},
+                  {.name = "resume",
+                   .kind = Option::Kind::text,
+                   .value = "auto|never|DIR",
+                   .help = "continue from the run's newest checkpoint, never, or from DIR",
+                   .fallback = "auto"},
+                  {.name = "print-config",
+                   .help = "print each value and where it came from, and stop"},
+                  {.name = "dry-run",
+                   .help = "check configuration, data and model, print a summary, and stop"},
+                  {.name = "force",
+                   .help = "replace a run, or continue one with a changed configuration"}},
+      .example =
+          "weft pretrain configs/bert-mini-cpu.yaml --set train.steps=500\n"
+          "mpirun -np 4 weft pretrain configs/bert-mini-cpu.yaml --set parallel.tensor=2",
+      .distributed = true,
+      .details =
+          "SIGTERM, SIGINT or SIGUSR1 to any rank: all ranks save and leave with status "
+          "75; the same command continues.",
+      .run = pretrain_command};
+}
+
+}  // namespace weft

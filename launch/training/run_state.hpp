@@ -1,0 +1,26 @@
+// The state of a run beside the tensors: where it stands, and what it was configured to be.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/base/json.hpp"
+
+namespace weft {
+
+struct RunState {
+  std::int64_t step = 0;     // finished steps
+  std::int64_t samples = 0;  // seen: the data position
+  std::int64_t tokens = 0;   // seen, padding not counted
+  std::int64_t updates = 0;  // of the optimizer: steps less those skipped for non-finite gradients
+  double seconds = 0;        // of training so far
+  std::string tokenizer_hash;
+  Json config;  // training_values() of the configuration
+};
+
+// trainer_state.json of a checkpoint.
+std::string to_json(const RunState& state);
+// Throws InputError naming `origin` and the key that is missing or wrong.
+RunState run_state_from(const Json& json, const std::string& origin);
+
+}  // namespace weft

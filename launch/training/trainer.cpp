@@ -1,0 +1,166 @@
+// The training loop.
+#include "launch/training/trainer.hpp"
+
+#include <chrono>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "core/backend/backend.hpp"
+#include "core/base/error.hpp"
+#include "core/optim/clip.hpp"
+#include "launch/config/print.hpp"
+#include "launch/training/checkpointing.hpp"
+#include "launch/training/optimization.hpp"
+#include "launch/training/stop_signal.hpp"
+#include "parallel/grad_norm.hpp"
+
+namespace weft {
+
+namespace {
+
+constexpr int kMaxSkippedInARow = 10;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point)
+    : job_(job),
+      config_(job.config),
+      parameters_(parameters(job.model)),
+      buckets_(parameters_, job.mesh),
+      optimizer_(make_optimizer(job.config, parameters_, job.mesh)),
+      schedule_(make_schedule(job.config)) {
+  if (point) {
+    state_ = point->state;
+    load_run(point->checkpoint, {job.model, optimizer_}, state_, job.mesh);
+    saved_step_ = evaluated_step_ = state_.step;
+  }
+  state_.tokenizer_hash = job.tokenizer.hash();
+  state_.config = training_values(config_);
+  log_.emplace(config_, state_, job.mesh, job.console, job.json);
+}
+
+ExitStatus Trainer::run() {
+  const double start = now() - state_.seconds;
+  if (state_.step == 0) evaluate_now();
+  Loader loader(job_.train, loader_options(state_.step));
+  while (state_.step < config_.train.steps) {
+    const double step_start = now();
+    const std::vector<Batch> batches = loader.next();
+    const StepFacts facts = agree_on_step(job_.model, batches, StopSignals::requested(), job_.mesh);
+    if (facts.stop) return stop();
+    StepReport report = take_step(batches, facts);
+    report.seconds = now() - step_start;
+    state_.seconds = now() - start;
+    log_->add(state_, report);
+    if (due(config_.log.every)) log_->record(state_, std::move(report));
+    if (due(config_.eval.every)) evaluate_now();
+    if (due(config_.checkpoint.every)) save_now();
+  }
+  evaluate_now();
+  save_now();
+  return kDone;
+}
+
+StepReport Trainer::take_step(const std::vector<Batch>& batches, const StepFacts& facts) {
+  StepReport report;
+  report.totals = accumulate_gradients(job_.model, batches, facts,
+                                       {.seed = config_.run.seed,
+                                        .step = state_.step,
+                                        .recompute = config_.train.recompute == Recompute::full},
+                                       buckets_);
+  report.grad_norm = global_grad_norm(buckets_, parameters_, job_.mesh);
+  report.lr = schedule_.lr(state_.step);
+  if (std::isfinite(report.grad_norm)) {
+    update(report.grad_norm, report.lr);
+  } else {
+    skip();
+  }
+  const auto samples = static_cast<double>(config_.train.global_batch);
+  const double masked = facts.counts.empty() ? 0 : static_cast<double>(facts.counts[0]) / samples;
+  report.flops = samples * job_.model.flops_per_sample(config_.data.seq_length, masked);
+  report.tokens = facts.tokens;
+  state_.step += 1;
+  state_.samples += config_.train.global_batch;
+  state_.tokens += facts.tokens;
+  return report;
+}
+
+void Trainer::update(double grad_norm, double lr) {
+  state_.updates += 1;
+  skipped_in_a_row_ = 0;
+  optimizer_.step(buckets_.gradients(),
+                  {.lr = lr,
+                   .grad_scale = clip_scale(grad_norm, config_.optimizer.clip_norm),
+                   .update = state_.updates});
+}
+
+// A gradient that is not finite leaves weights and moments as they are, on all ranks.
+void Trainer::skip() {
+  const std::string where = first_bad_gradient();
+  log_->warn(fmt::format("step {}: the gradient of {} is not finite; this step is skipped",
+                         state_.step + 1, where));
+  if (++skipped_in_a_row_ < kMaxSkippedInARow) return;
+  throw Error(fmt::format("{} steps in a row had gradients that are not finite, the last in {}",
+                          skipped_in_a_row_, where),
+              "resume from the newest checkpoint with a lower optimizer.lr or a longer "
+              "schedule.warmup_steps (--force accepts the change)");
+}
+
+// The first parameter, in the order of the model, with a bad value on any rank.
+std::string Trainer::first_bad_gradient() const {
+  const std::vector<Tensor>& gradients = buckets_.gradients();
+  std::size_t i = 0;
+  while (i < gradients.size() && std::isfinite(backend(gradients[i]).squared_norm(gradients[i]))) {
+    ++i;
+  }
+  const auto first = static_cast<std::size_t>(
+      job_.mesh.world().all_reduce(static_cast<std::int64_t>(i), ReduceOp::min));
+  return first < parameters_.size() ? parameters_[first].name : "all parameters together";
+}
+
+LoaderOptions Trainer::loader_options(std::int64_t first_step) const {
+  return {.global_batch = config_.train.global_batch,
+          .micro_batch = config_.train.micro_batch,
+          .data_rank = job_.mesh.data().rank(),
+          .data_ranks = job_.mesh.data().size(),
+          .first_step = first_step};
+}
+
+void Trainer::evaluate_now() {
+  if (job_.eval == nullptr || evaluated_step_ == state_.step) return;
+  const auto anyone_stops = [&] {
+    const std::int64_t asked = StopSignals::requested() ? 1 : 0;
+    return job_.mesh.world().all_reduce(asked, ReduceOp::max) != 0;
+  };
+  const auto evaluation = evaluate(job_.model, *job_.eval, loader_options(0), config_.eval.batches,
+                                   job_.mesh, anyone_stops);
+  if (!evaluation) return;
+  log_->record(state_, *evaluation);
+  evaluated_step_ = state_.step;
+}
+
+void Trainer::save_now() {
+  if (saved_step_ == state_.step) return;
+  const SavedCheckpoint saved =
+      save_run(checkpoints_of(config_.run.dir), {job_.model, optimizer_}, state_, job_.tokenizer,
+               job_.mesh, static_cast<int>(config_.checkpoint.keep));
+  saved_step_ = state_.step;
+  for (const std::string& warning : saved.warnings) log_->warn(warning);
+  log_->say("saved " + saved.path.string());
+}
+
+ExitStatus Trainer::stop() {
+  const std::string signal = StopSignals::name();
+  log_->say(fmt::format("stopping after step {}{}", state_.step,
+                        signal.empty() ? " as another rank was asked to" : ": " + signal));
+  save_now();
+  log_->say(fmt::format("to continue: weft pretrain {}/config.yaml", config_.run.dir));
+  return kStopped;
+}
+
+}  // namespace weft

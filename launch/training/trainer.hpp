@@ -1,0 +1,67 @@
+// The training loop.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/data/loader.hpp"
+#include "core/optim/optimizer.hpp"
+#include "core/optim/schedule.hpp"
+#include "launch/cli.hpp"
+#include "launch/config/config.hpp"
+#include "launch/training/run_directory.hpp"
+#include "launch/training/training_log.hpp"
+#include "models/task.hpp"
+#include "parallel/data_parallel.hpp"
+
+namespace weft {
+
+// What training works on; all of it outlives the trainer.
+struct TrainingJob {
+  const Config& config;
+  Mesh& mesh;
+  const Tokenizer& tokenizer;
+  const Dataset& train;
+  const Dataset* eval;  // may be null
+  PretrainingModel& model;
+  const Console& console;
+  bool json;
+};
+
+// All functions are collective over the world.
+class Trainer {
+ public:
+  // Starts a run, or continues one from `point`, whatever layout wrote that checkpoint. The run's
+  // directory is prepared.
+  Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point);
+
+  // Trains to the last step. kDone, or kStopped when a rank was asked to stop: after saving.
+  ExitStatus run();
+
+ private:
+  StepReport take_step(const std::vector<Batch>& batches, const StepFacts& facts);
+  void update(double grad_norm, double lr);
+  void skip();
+  std::string first_bad_gradient() const;
+  LoaderOptions loader_options(std::int64_t first_step) const;
+  bool due(std::int64_t every) const { return every > 0 && state_.step % every == 0; }
+  void evaluate_now();
+  void save_now();
+  ExitStatus stop();
+
+  TrainingJob job_;
+  const Config& config_;
+  std::vector<NamedParameter> parameters_;
+  GradientBuckets buckets_;
+  Optimizer optimizer_;
+  Schedule schedule_;
+  RunState state_;
+  std::optional<TrainingLog> log_;
+  int skipped_in_a_row_ = 0;
+  std::int64_t saved_step_ = -1, evaluated_step_ = -1;  // -1: none yet
+};
+
+}  // namespace weft

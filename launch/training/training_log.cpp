@@ -1,0 +1,130 @@
+// What a training run tells.
+#include "launch/training/training_log.hpp"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "launch/training/peak.hpp"
+
+namespace weft {
+
+namespace {
+
+// "mlm_loss": 6.1, "mlm_accuracy": 0.08 ..., each with `prefix` in front.
+void add_terms(Json& values, const std::vector<TermTotal>& terms, const std::string& prefix) {
+  values[prefix + "loss"] = total_loss(terms);
+  for (const TermTotal& t : terms) values[prefix + t.name + "_loss"] = t.mean();
+  for (const TermTotal& t : terms) values[prefix + t.name + "_accuracy"] = t.accuracy();
+}
+
+double perplexity(const Evaluation& e) {
+  return e.terms.empty() ? 0 : std::exp(e.terms.front().mean());
+}
+
+std::string losses(const std::vector<TermTotal>& terms) {
+  std::string text = fmt::format("loss {:.4f}", total_loss(terms));
+  if (terms.size() < 2) return text;
+  std::string parts;
+  for (const TermTotal& t : terms) {
+    parts += fmt::format("{}{} {:.4f}", parts.empty() ? "" : ", ", t.name, t.mean());
+  }
+  return text + " (" + parts + ")";
+}
+
+double peak_of(const Config& config, Mesh& mesh) {
+  const double own = config.log.peak_tflops > 0
+                         ? config.log.peak_tflops * 1e12
+                         : measure_peak_flops(config.train.precision, Device{});
+  return mesh.world().all_reduce(own, ReduceOp::sum);
+}
+
+std::int64_t peak_memory(Mesh& mesh) {
+  const auto own = static_cast<std::int64_t>(allocator(Device{}).stats().peak);
+  return mesh.world().all_reduce(own, ReduceOp::max);
+}
+
+}  // namespace
+
+TrainingLog::TrainingLog(const Config& config, const RunState& state, Mesh& mesh,
+                         const Console& console, bool json)
+    : console_(&console),
+      mesh_(&mesh),
+      json_(json),
+      peak_flops_(peak_of(config, mesh)),
+      progress_(console, config.run.name, static_cast<double>(config.train.steps), "steps") {
+  if (mesh.world().rank() == 0) {
+    records_ = std::make_unique<RunRecords>(
+        config.run.dir,
+        RecordOptions{.tensorboard = config.log.tensorboard, .first_step = state.step});
+  }
+  progress_.start_at(static_cast<double>(state.step));
+}
+
+void TrainingLog::add(const RunState& state, const StepReport& report) {
+  interval_.seconds += report.seconds;
+  interval_.flops += report.flops;
+  interval_.tokens += report.tokens;
+  progress_.update(static_cast<double>(state.step), note_);
+}
+
+void TrainingLog::record(const RunState& state, StepReport report) {
+  reduce_totals(report.totals, *mesh_);
+  const std::int64_t memory = peak_memory(*mesh_);
+  const double rate = static_cast<double>(interval_.tokens) / interval_.seconds;
+  const double mfu = interval_.flops / interval_.seconds / peak_flops_;
+  interval_ = {};
+  if (!records_) return;
+  Json values = {{"step", state.step}, {"samples", state.samples}, {"tokens", state.tokens}};
+  add_terms(values, report.totals, "");
+  values["lr"] = report.lr;
+  values["grad_norm"] = std::isfinite(report.grad_norm) ? Json(report.grad_norm) : Json();
+  values["tokens_per_second"] = rate;
+  values["mfu"] = std::isfinite(mfu) && mfu > 0 ? Json(mfu) : Json();
+  values["memory_bytes"] = memory;
+  values["seconds"] = state.seconds;
+  write(values);
+  note_ = fmt::format("{}, {} tokens/s", losses(report.totals), short_number(rate));
+  records_->log(fmt::format("step {}: {}, lr {:.3g}, gradient norm {:.3g}", state.step, note_,
+                            report.lr, report.grad_norm));
+}
+
+void TrainingLog::record(const RunState& state, const Evaluation& evaluation) {
+  if (!records_) return;
+  Json values = {{"step", state.step}};
+  add_terms(values, evaluation.terms, "eval_");
+  values["eval_perplexity"] = perplexity(evaluation);
+  values["eval_seconds"] = evaluation.seconds;
+  write(values);
+  say(fmt::format("step {}: {}", state.step, describe(evaluation)));
+}
+
+void TrainingLog::say(const std::string& line) {
+  if (records_) records_->log(line);
+  progress_.clear();
+  console_->info(line);
+}
+
+void TrainingLog::warn(const std::string& line) {
+  if (records_) records_->log("warning: " + line);
+  progress_.clear();
+  console_->warn(line);
+}
+
+void TrainingLog::write(const Json& values) {
+  records_->metrics(values);
+  if (!json_) return;
+  progress_.clear();
+  console_->result(values.dump());
+}
+
+std::string describe(const Evaluation& e) {
+  std::string text = "held-out " + losses(e.terms);
+  text += fmt::format(", perplexity {:.2f}", perplexity(e));
+  for (const TermTotal& t : e.terms) {
+    text += fmt::format(", {} accuracy {:.1f}%", t.name, 100 * t.accuracy());
+  }
+  return text;
+}
+
+}  // namespace weft
