@@ -2,12 +2,17 @@
 include(GNUInstallDirs)
 
 set_target_properties(weft PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/weft")
+target_link_options(weft PRIVATE -Wl,--disable-new-dtags)  # so that the path counts for the libraries' own needs, too
 install(TARGETS weft RUNTIME_DEPENDENCY_SET weft_dependencies RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/weft OPTIONAL)
 install(DIRECTORY launch/ DESTINATION ${CMAKE_INSTALL_DATADIR}/weft/launch USE_SOURCE_PERMISSIONS
   FILES_MATCHING PATTERN "*.sbatch" PATTERN "hostfile*" PATTERN "mpirun.sh"
   PATTERN cmake EXCLUDE PATTERN commands EXCLUDE PATTERN quickstart EXCLUDE)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+install(CODE "
+  set(folder \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/bash-completion/completions\")
+  file(MAKE_DIRECTORY \"\${folder}\")
+  execute_process(COMMAND \"$<TARGET_FILE:weft>\" completion bash OUTPUT_FILE \"\${folder}/weft\" COMMAND_ERROR_IS_FATAL ANY)")
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 
 # The libraries of the archive: all but the C and C++ run time, which every system has, and Open MPI with what it
