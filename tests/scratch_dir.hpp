@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/base/error.hpp"
 
@@ -16,8 +17,9 @@ namespace weft::testing_support {
 
 class ScratchDir {
  public:
-  ScratchDir() {
-    std::string pattern = testing::TempDir() + "weft_XXXXXX";
+  ScratchDir() : ScratchDir(testing::TempDir()) {}
+  explicit ScratchDir(const std::string& parent) {
+    std::string pattern = parent + "weft_XXXXXX";
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
     path_ = pattern;
   }
@@ -34,6 +36,11 @@ class ScratchDir {
  private:
   std::filesystem::path path_;
 };
+
+// A file system in memory, where fsync costs nothing: for tests of thousands of writes.
+inline std::string memory_folder() {
+  return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm/" : testing::TempDir();
+}
 
 // Writes without the care of the code under test.
 inline void put(const std::filesystem::path& path, std::string_view text) {

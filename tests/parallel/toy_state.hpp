@@ -124,7 +124,7 @@ inline bool loads_toy(const std::filesystem::path& checkpoint, std::uint32_t ste
 class SharedScratch {
  public:
   explicit SharedScratch(Communicator& world) : world_(&world) {
-    if (world.rank() == 0) own_.emplace();
+    if (world.rank() == 0) own_.emplace(memory_folder());
     path_ = world.broadcast(own_ ? own_->path().string() : std::string(), 0);
   }
   ~SharedScratch() { world_->barrier(); }
