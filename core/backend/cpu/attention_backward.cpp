@@ -99,13 +99,12 @@ struct BackwardPass {
       for (std::int64_t r = 0; r < rows; ++r) {
         const std::int64_t i = first + r, seen = args.causal ? i + 1 : keys, at = r * keys;
         if (dropout.active()) dropout.draw(w.bits, i, seen);
-        const RowBackward row{w.bias,
-                              args.scale,
-                              lse[i],
-                              dot(dout_stored.row(i), out.row(i)),
-                              dropout.scale(),
-                              w.bits,
-                              dropout.threshold()};
+        const RowBackward row{.bias = w.bias,
+                              .scale = args.scale,
+                              .lse = lse[i],
+                              .D = dot(dout_stored.row(i), out.row(i)),
+                              .keep_scale = dropout.scale(),
+                              .keep = {w.bits, dropout.threshold()}};
         row(w.p + at, w.ds_compute + at, w.s + at, w.dp + at, seen);
         std::fill(w.p + at + seen, w.p + at + keys, Compute(0.0F));
         std::fill(w.ds_compute + at + seen, w.ds_compute + at + keys, Compute(0.0F));

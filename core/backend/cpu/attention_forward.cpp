@@ -70,6 +70,7 @@ struct Forward {
     float* lse = lse_all + (b * z.heads + h) * z.T;
     const AttentionDropout dropout(args, z.T, b, h);
     key_bias(w.bias, args, b, z.T);
+    std::fill(w.bits, w.bits + z.T, 0U);
 
     for (std::int64_t t = 0; t < z.tiles(); ++t) {
       const std::int64_t first = z.first_row(t), rows = z.rows(t), keys = z.keys(t, args.causal);
@@ -78,11 +79,9 @@ struct Forward {
       for (std::int64_t r = 0; r < rows; ++r) {
         const std::int64_t seen = args.causal ? first + r + 1 : keys;
         Compute* p = w.p + r * keys;
-        const RowSum sum = exponentials(p, w.s + r * keys, w.bias, args.scale, seen);
-        if (dropout.active()) {
-          dropout.draw(w.bits, first + r, seen);
-          drop(p, w.bits, dropout.threshold(), seen);
-        }
+        if (dropout.active()) dropout.draw(w.bits, first + r, seen);
+        const RowSum sum = exponentials(p, w.s + r * keys, w.bias, args.scale,
+                                        {w.bits, dropout.threshold()}, seen);
         std::fill(p + seen, p + keys, Compute(0.0F));
         factor[static_cast<std::size_t>(r)] = sum.inverse * dropout.scale();
         lse[first + r] = sum.lse;

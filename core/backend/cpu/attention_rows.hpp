@@ -42,10 +42,19 @@ struct RowSum {
   float lse;      // log-sum-exp of the scores; -inf for a row without keys
 };
 
-// p[j] = exp(score_j - highest), score_j = s[j] * scale + bias[j], for j < n: the softmax but for
-// the division. bias is 0 or -inf (a masked key). s is overwritten.
+// Which of a row's probabilities to keep: those whose random number is not below the threshold. A
+// threshold of 0 keeps all.
+struct Keep {
+  const std::uint32_t* bits;
+  std::uint32_t threshold;
+};
+
+// p[j] = exp(score_j - highest) or, where dropped, 0; score_j = s[j] * scale + bias[j], for j < n:
+// the softmax and dropout but for two factors. bias is 0 or -inf (a masked key). s is overwritten;
+// p may be s.
 template <class T>
-RowSum exponentials(T* p, float* s, const float* bias, float scale, std::int64_t n) {
+RowSum exponentials(T* p, float* s, const float* bias, float scale, const Keep& keep,
+                    std::int64_t n) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   float highest = -kInf;
 #pragma omp simd reduction(max : highest)
@@ -54,25 +63,25 @@ RowSum exponentials(T* p, float* s, const float* bias, float scale, std::int64_t
     highest = s[j] > highest ? s[j] : highest;
   }
   if (highest == -kInf) {
-    // Every key is masked, unless all of the scores are NaN.
+    // Every key is masked, unless the scores are NaN.
     bool masked = true;
     for (std::int64_t j = 0; j < n; ++j) masked = masked && s[j] == -kInf;
-    for (std::int64_t j = 0; j < n; ++j) p[j] = static_cast<T>(masked ? 0.0F : s[j]);
+    for (std::int64_t j = 0; j < n; ++j) store(p[j], masked ? 0.0F : s[j]);
     return masked ? RowSum{0, -kInf} : RowSum{NAN, NAN};
   }
+  // Locals: g++ does not vectorise loops over what it reaches through a reference or a reduction.
+  const float shift = highest;
+  const std::uint32_t* bits = keep.bits;
+  const std::uint32_t threshold = keep.threshold;
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (std::int64_t j = 0; j < n; ++j) {
-    const float e = fast_exp(s[j] - highest);
+    const float e = fast_exp(s[j] - shift);
     sum += e;
-    store(p[j], e);
+    store(p[j],
+          e * (bits[j] >= threshold ? 1.0F : 0.0F));  // a choice of e or 0 would not vectorise
   }
   return {1.0F / sum, highest + std::log(sum)};
-}
-
-template <class T>
-void drop(T* p, const std::uint32_t* bits, std::uint32_t threshold, std::int64_t n) {
-  for (std::int64_t j = 0; j < n; ++j) p[j] = bits[j] >= threshold ? p[j] : T(0.0F);
 }
 
 // One row of the softmax's backward. s holds the products q k^T, dp the gradients dout v^T; both
@@ -80,16 +89,16 @@ void drop(T* p, const std::uint32_t* bits, std::uint32_t threshold, std::int64_t
 // keep_scale:
 //   p_j  = softmax_j m_j                              the probability that met the values
 //   ds_j = softmax_j (dp_j m_j - D) scale,  D = sum_j p_j dp_j = dout . out
-// bits: one random number per key; a threshold of 0 keeps all.
 struct RowBackward {
   const float* bias;
   float scale, lse, D, keep_scale;
-  const std::uint32_t* bits;
-  std::uint32_t threshold;
+  Keep keep;
 
   template <class T>
   void operator()(T* p, T* ds, const float* s, const float* dp, std::int64_t n) const {
     // A row without keys (lse = -inf) has probabilities 0.
+    const std::uint32_t* bits = keep.bits;
+    const std::uint32_t threshold = keep.threshold;
     const float shift = lse == -std::numeric_limits<float>::infinity() ? -lse : lse;
 #pragma omp simd
     for (std::int64_t j = 0; j < n; ++j) {
