@@ -12,19 +12,24 @@ namespace {
 //
 // Source: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
 struct Gelu {
-  static float cdf(float x) { return 0.5F * (1 + fast_erf(x * 0.707106781F)); }
-  static float value(float x) { return x * cdf(x); }
-  static float slope(float x) { return cdf(x) + x * 0.398942280F * fast_exp(-0.5F * x * x); }
+  static float value(float x) { return 0.5F * x * (1 + fast_erf(x * 0.707106781F)); }
+  static float slope(float x) { return fast_gelu_slope(x); }
 };
 
-// The same with Phi(x) taken as (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
+// The same with Phi(x) taken as (1 + tanh u) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3).
 struct GeluTanh {
   static constexpr float kScale = 0.797884561F, kCube = 0.044715F;
-  static float tanh_of(float x) { return fast_tanh(kScale * (x + kCube * x * x * x)); }
-  static float value(float x) { return 0.5F * x * (1 + tanh_of(x)); }
+  static float inner(float x) { return kScale * (x + kCube * x * x * x); }
+  static float value(float x) { return 0.5F * x * (1 + fast_tanh(inner(x))); }
+  // tanh u and 1 - tanh^2 u from e^-2|u|: as a difference the latter would lose its digits where
+  // it is multiplied by x^3.
   static float slope(float x) {
-    const float t = tanh_of(x);
-    return 0.5F * (1 + t) + 0.5F * x * (1 - t * t) * kScale * (1 + 3 * kCube * x * x);
+    const float u = inner(x);
+    const float e = fast_exp(-2 * (u < 0 ? -u : u));
+    const float r = 1 / (1 + e);
+    const float t = (1 - e) * r;
+    const float slope_of_t = 4 * e * r * r * kScale * (1 + 3 * kCube * x * x);
+    return 0.5F * (1 + (u < 0 ? -t : t)) + 0.5F * x * slope_of_t;
   }
 };
 

@@ -44,3 +44,5 @@ show("exp: e^r = 1 + r + r^2 P(r)",
              4, 0, -0.34661, 0.34661, lambda r, y: r * r / np.exp(r) + 1e-6))
 show("erf(x) = x P(x^2) / Q(x^2)", minimax(lambda s: erf(root(s)) / root(s), 5, 5, 0.0, 3.92 ** 2, lambda s, y: 1 / y))
 show("tanh(x) = x P(x^2) / Q(x^2)", minimax(lambda s: np.tanh(root(s)) / root(s), 4, 4, 0.0, 9.02 ** 2, lambda s, y: 1 / y))
+slope = lambda x: erf(x / math.sqrt(2)) / 2 + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+show("gelu'(x) = 1/2 + x P(x^2) / Q(x^2)", minimax(lambda s: slope(root(s)) / root(s), 5, 5, 0.0, 5.6 ** 2, lambda s, y: root(s)))

@@ -1,0 +1,113 @@
+// The activations' accuracy over their whole range, and their fused forms.
+#include "core/backend/backend.hpp"
+#include "tests/core/backend/same_for_threads.hpp"
+
+namespace weft {
+namespace {
+
+Backend& cpu() { return backend(Device{}); }
+
+const double kPi = std::acos(-1.0);
+
+double value(Activation f, double x) {
+  switch (f) {
+    case Activation::gelu:
+      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Activation::gelu_tanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / kPi) * (x + 0.044715 * x * x * x)));
+    case Activation::relu:
+      return x > 0 ? x : 0;
+    case Activation::tanh:
+      return std::tanh(x);
+  }
+  return 0;
+}
+
+double slope(Activation f, double x) {
+  switch (f) {
+    case Activation::gelu:
+      return 0.5 * std::erfc(-x / std::sqrt(2.0)) + x * std::exp(-0.5 * x * x) / std::sqrt(2 * kPi);
+    case Activation::gelu_tanh: {
+      const double k = std::sqrt(2 / kPi), t = std::tanh(k * (x + 0.044715 * x * x * x));
+      return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * k * (1 + 3 * 0.044715 * x * x);
+    }
+    case Activation::relu:
+      return x > 0 ? 1 : 0;
+    case Activation::tanh:
+      return 1 - std::tanh(x) * std::tanh(x);
+  }
+  return 0;
+}
+
+constexpr Activation kAll[] = {Activation::gelu, Activation::gelu_tanh, Activation::relu,
+                               Activation::tanh};
+
+// -50 ... 50, densest around 0.
+Tensor range() {
+  std::vector<float> x;
+  for (int i = -20'000; i <= 20'000; ++i) {
+    const double t = i / 20'000.0;
+    x.push_back(static_cast<float>(50 * t * t * t));
+  }
+  return to_tensor(x, {static_cast<std::int64_t>(x.size())});
+}
+
+TEST(Activation, IsAccurateOverTheWholeRange) {
+  const Tensor x = range(), ones = to_tensor(std::vector<float>(40'001, 1), x.shape());
+  const std::vector<float> xs = to_vector(x);
+  for (const Activation f : kAll) {
+    Tensor y = empty_like(x), dx = empty_like(x);
+    cpu().activation_forward(y, x, f);
+    cpu().activation_backward(dx, ones, x, f);
+    const std::vector<float> ys = to_vector(y), slopes = to_vector(dx);
+    double worst_value = 0, worst_slope = 0;
+    for (std::size_t i = 0; i < xs.size(); ++i) {
+      const double scale = std::max(1.0, std::abs(double{xs[i]}));
+      worst_value = std::max(worst_value, std::abs(double{ys[i]} - value(f, xs[i])) / scale);
+      worst_slope = std::max(worst_slope, std::abs(double{slopes[i]} - slope(f, xs[i])));
+    }
+    EXPECT_LT(worst_value, 3e-7) << static_cast<int>(f);
+    EXPECT_LT(worst_slope, 1e-6) << static_cast<int>(f);
+  }
+}
+
+TEST(Activation, NanComesThrough) {
+  const Tensor x = to_tensor({1, std::nanf(""), 2}, {3});
+  for (const Activation f : kAll) {
+    Tensor y = empty_like(x);
+    cpu().activation_forward(y, x, f);
+    EXPECT_TRUE(std::isnan(to_vector(y)[1])) << static_cast<int>(f);
+    EXPECT_FALSE(std::isnan(to_vector(y)[2])) << static_cast<int>(f);
+  }
+}
+
+TEST(Activation, Bf16IsTheRoundedFp32Result) {
+  const Tensor half = to_dtype(range(), DType::bf16), full = to_dtype(half, DType::f32);
+  for (const Activation f : kAll) {
+    Tensor y = empty_like(half), expected = empty_like(full);
+    cpu().activation_forward(y, half, f);
+    cpu().activation_forward(expected, full, f);
+    EXPECT_TRUE(same_bits(y, to_dtype(expected, DType::bf16))) << static_cast<int>(f);
+  }
+}
+
+TEST(Activation, BitsDoNotDependOnThreads) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const Activation f : kAll) {
+      const Tensor x = make_random({67, 1501}, 1, dtype, 4), dy = make_random({67, 1501}, 2, dtype);
+      const Tensor bias = make_random({1501}, 3, dtype);
+      EXPECT_TRUE(same_for_threads([&]() -> std::vector<Tensor> {
+        Tensor y = empty_like(x), dx = empty_like(x), by = empty_like(x), bdx = empty_like(x);
+        Tensor dbias({1501}, DType::f32);
+        cpu().activation_forward(y, x, f);
+        cpu().activation_backward(dx, dy, x, f);
+        cpu().bias_activation_forward(by, x, bias, f);
+        cpu().bias_activation_backward(bdx, dbias, dy, x, bias, f);
+        return {y, dx, by, bdx, dbias};
+      }));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft
