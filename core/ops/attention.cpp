@@ -5,6 +5,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/base/error.hpp"
+#include "core/ops/describe.hpp"
 
 namespace weft {
 
@@ -23,8 +24,7 @@ void check(const Shape& qkv, const AttentionMask& mask, const Heads& heads) {
   }
   const Tensor& keys = mask.keys_BT;
   if (keys && !(keys.dtype() == DType::u8 && keys.shape() == Shape{qkv[0], qkv[1]})) {
-    throw Error("attention: key mask " + keys.shape().str() + " " +
-                    std::string(name_of(keys.dtype())) + " does not fit qkv " + qkv.str(),
+    throw Error("attention: key mask " + describe(keys) + " does not fit qkv " + qkv.str(),
                 "the mask is [B, T] u8");
   }
 }

@@ -3,6 +3,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/base/error.hpp"
+#include "core/ops/describe.hpp"
 
 namespace weft {
 
@@ -12,14 +13,12 @@ void check(const Var& x, const Var& w, const Var& bias) {
   const bool fits = w.shape().rank() == 2 && x.shape().rank() > 0 &&
                     x.shape().last() == w.shape()[1] && x.dtype() == w.dtype();
   if (!fits) {
-    throw Error("linear: x " + x.shape().str() + " " + std::string(name_of(x.dtype())) +
-                    " does not fit w " + w.shape().str() + " " + std::string(name_of(w.dtype())),
+    throw Error("linear: x " + describe(x.value()) + " does not fit w " + describe(w.value()),
                 "w is [outputs, inputs], and x's last dim its inputs, in one dtype");
   }
   if (bias && !(bias.shape() == Shape{w.shape()[0]} && bias.dtype() == w.dtype())) {
-    throw Error("linear: bias " + bias.shape().str() + " " + std::string(name_of(bias.dtype())) +
-                    " does not fit w " + w.shape().str() + " " + std::string(name_of(w.dtype())),
-                "bias has one element per row of w");
+    throw Error("linear: bias " + describe(bias.value()) + " does not fit w " + describe(w.value()),
+                "bias has one element per row of w, in its dtype");
   }
 }
 

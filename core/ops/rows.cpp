@@ -5,6 +5,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/base/error.hpp"
+#include "core/ops/describe.hpp"
 
 namespace weft {
 
@@ -16,19 +17,19 @@ Shape append(const Shape& shape, std::int64_t last) {
   return Shape(dims);
 }
 
-void check_indices(const char* op, const char* what, const Shape& matrix, const Tensor& index) {
+void check_indices(const char* op, const char* what, const Var& matrix, const Tensor& index) {
   if (index.dtype() == DType::i32 && index.shape().rank() < Shape::kMaxRank) return;
-  throw Error(std::string(op) + ": " + what + " " + matrix.str() + " cannot be indexed by " +
-                  index.shape().str() + " " + std::string(name_of(index.dtype())),
+  throw Error(std::string(op) + ": " + what + " " + describe(matrix.value()) +
+                  " cannot be indexed by " + describe(index),
               "indices are i32");
 }
 
 }  // namespace
 
 Var embedding(const Var& table, const Tensor& ids, std::int64_t first_row) {
-  check_indices("embedding", "table", table.shape(), ids);
+  check_indices("embedding", "table", table, ids);
   if (table.shape().rank() != 2)
-    throw Error("embedding: table " + table.shape().str() + " for ids " + ids.shape().str(),
+    throw Error("embedding: table " + describe(table.value()) + " for ids " + describe(ids),
                 "a table is [rows, columns]");
   Tensor y(append(ids.shape(), table.shape()[1]), table.dtype(), ids.device());
   backend(y).gather_rows(y, table.value(), ids, first_row);
@@ -41,9 +42,9 @@ Var embedding(const Var& table, const Tensor& ids, std::int64_t first_row) {
 }
 
 Var gather_rows(const Var& x, const Tensor& index) {
-  check_indices("gather_rows", "x", x.shape(), index);
+  check_indices("gather_rows", "x", x, index);
   if (x.shape().rank() < 2 || index.shape().rank() != 1)
-    throw Error("gather_rows: x " + x.shape().str() + " with index " + index.shape().str(),
+    throw Error("gather_rows: x " + describe(x.value()) + " with index " + describe(index),
                 "x is [..., columns] and index [rows to pick]");
   Tensor y({index.numel(), x.shape().last()}, x.dtype(), x.value().device());
   backend(y).gather_rows(y, x.value(), index, 0);

@@ -1,0 +1,170 @@
+// The engine: what backward returns, in which order leaves finish, and what it frees.
+#include "core/autograd/backward.hpp"
+
+#include "core/ops/elementwise.hpp"
+#include "tests/core/expect_error.hpp"
+#include "tests/core/tensor_helpers.hpp"
+
+namespace weft {
+namespace {
+
+Var leaf(const std::vector<float>& values) {
+  return Var(to_tensor(values, {static_cast<std::int64_t>(values.size())}), true);
+}
+Tensor ones(std::int64_t n) {
+  return to_tensor(std::vector<float>(static_cast<std::size_t>(n), 1), {n});
+}
+
+using Values = std::vector<float>;
+
+TEST(Backward, SumsTheGradientsOfAllUses) {
+  const Var x = leaf({1, 2});
+  const Var y = add(add(x, scale(x, 3)), x);
+  EXPECT_EQ(to_vector(backward(y, to_tensor({1, 10}, {2}))[x]), (Values{5, 50}));
+}
+
+TEST(Backward, AGradientHandedToTwoInputsIsNotWrittenTo) {
+  // add() hands one tensor to both inputs; a's later sum must not change what b got.
+  const Var a = leaf({1}), b = leaf({2});
+  const Var early = scale(a, 2);
+  const Var y = add(add(a, b), early);
+  const Tensor seed = ones(1);
+  const GradMap grads = backward(y, seed);
+  EXPECT_EQ(to_vector(grads[a]), Values{3});
+  EXPECT_EQ(to_vector(grads[b]), Values{1});
+  EXPECT_EQ(to_vector(seed), Values{1});
+}
+
+TEST(Backward, MixedDtypesAddUpInFp32) {
+  const Var x(to_tensor({1, 2}, {2}, DType::bf16), true);
+  const auto use = [&](DType gradient) {
+    return record("use", to_tensor({0, 0}, {2}), {x}, [=](const Tensor&) -> Grads {
+      return {to_tensor({1, 0x1p-9F}, {2}, gradient)};
+    });
+  };
+  for (const auto& [first, second] :
+       {std::pair{DType::f32, DType::bf16}, std::pair{DType::bf16, DType::f32}}) {
+    const Tensor grad = backward(add(use(first), use(second)), ones(2))[x];
+    EXPECT_EQ(grad.dtype(), DType::f32);
+    EXPECT_EQ(to_vector(grad), (Values{2, 0x1p-8F}));
+  }
+}
+
+TEST(Backward, LeavesFinishOnceNewestUseFirst) {
+  const Var a = leaf({1}), b = leaf({2}), c = leaf({3}), unused = leaf({4});
+  const Var ab = add(a, b);
+  const Var abc = add(ab, c);
+  const Var y = add(abc, b);  // b is used early and late: it finishes with its oldest use
+  std::vector<const Node*> order;
+  std::vector<float> values;
+  const GradMap grads = backward(y, ones(1), [&](const Node* node, const Tensor& grad) {
+    order.push_back(node);
+    values.push_back(to_vector(grad)[0]);
+  });
+  EXPECT_EQ(order, (std::vector<const Node*>{c.node().get(), a.node().get(), b.node().get()}));
+  EXPECT_EQ(values, (Values{1, 1, 2}));
+  EXPECT_FALSE(grads[a]) << "what went to the hook is not kept";
+  EXPECT_FALSE(grads[unused]);
+}
+
+TEST(Backward, AnInputWithoutAGradientGetsNone) {
+  const Var a = leaf({1}), b = leaf({1});
+  const Var y = record("first_only", ones(1), {a, b}, [](const Tensor& dy) -> Grads {
+    return {dy, Tensor{}};
+  });
+  int calls = 0;
+  backward(y, {}, [&](const Node* node, const Tensor&) {
+    EXPECT_EQ(node, a.node().get());
+    ++calls;
+  });
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(Backward, ANodeThatGotNoGradientIsNotRun) {
+  const Var a = leaf({1});
+  const Var dead = record("dead", ones(1), {a}, [](const Tensor&) -> Grads {
+    ADD_FAILURE() << "no gradient arrived here";
+    return {Tensor{}};
+  });
+  const Var y = record("drops_it", ones(1), {dead, a}, [](const Tensor& dy) -> Grads {
+    return {Tensor{}, dy};
+  });
+  EXPECT_EQ(to_vector(backward(y)[a]), Values{1});
+}
+
+TEST(Backward, TheRootMayBeALeafOrAConstant) {
+  const Var x = leaf({2});
+  EXPECT_EQ(to_vector(backward(x)[x]), Values{1});
+  const Var constant(ones(1));
+  EXPECT_FALSE(backward(constant)[constant]);
+}
+
+TEST(Backward, WrongSeedsAreRefused) {
+  const Var x = leaf({1, 2});
+  const Var y = scale(x, 2);
+  expect_error([&] { backward(y); }, {"backward", "[2]", "no seed"});
+  expect_error([&] { backward(y, ones(3)); }, {"backward", "[3]", "[2]"});
+}
+
+TEST(Backward, ASecondWalkIsRefused) {
+  const Var x = leaf({1});
+  const Var inner = scale(x, 2);
+  const Var y = scale(inner, 3);
+  backward(y);
+  expect_error([&] { backward(y); }, {"'scale' was walked before"});
+  expect_error([&] { backward(scale(inner, 1)); }, {"'scale' was walked before"});
+}
+
+TEST(Backward, FreesWhatNodesSavedOnTheWay) {
+  const Var x = leaf({1});
+  std::weak_ptr<int> saved;
+  Var y;
+  {
+    auto kept = std::make_shared<int>(0);
+    saved = kept;
+    y = record("newest_last", ones(1), {x}, [kept](const Tensor& dy) -> Grads { return {dy}; });
+  }
+  const Var older = y;
+  const Var z = record("newest", ones(1), {older}, [&](const Tensor& dy) -> Grads {
+    EXPECT_FALSE(saved.expired());
+    return {dy};
+  });
+  backward(z, {}, [&](const Node*, const Tensor&) {});
+  EXPECT_TRUE(saved.expired()) << "though y is still held";
+}
+
+TEST(Backward, ALongChainDoesNotOverflowTheStack) {
+  constexpr int kNodes = 200'000;
+  const auto chain = [](const Var& x) {
+    Var y = x;
+    for (int i = 0; i < kNodes; ++i)
+      y = record("pass_on", x.value(), {y}, [](const Tensor& dy) -> Grads { return {dy}; });
+    return y;
+  };
+  const Var x = leaf({1});
+  EXPECT_EQ(to_vector(backward(chain(x))[x]), Values{1});
+  { const Var never_walked = chain(x); }  // freed by ~Node alone
+  EXPECT_EQ(x.node().use_count(), 1);
+}
+
+TEST(Backward, SeesOneNodePerSharedValue) {
+  // A ladder of 60 doublings has 2^60 paths, but 60 nodes.
+  const Var x = leaf({1});
+  Var y = x;
+  for (int i = 0; i < 60; ++i) y = add(y, y);
+  EXPECT_EQ(to_vector(backward(y)[x]), Values{0x1p60F});
+}
+
+TEST(NoGrad, KeepsNothing) {
+  const Var x = leaf({1});
+  {
+    const NoGrad outer;
+    { const NoGrad inner; }
+    EXPECT_FALSE(scale(x, 2).requires_grad());
+  }
+  EXPECT_TRUE(scale(x, 2).requires_grad());
+  EXPECT_FALSE(scale(Var(ones(1)), 2).requires_grad()) << "no input wants a gradient";
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,94 @@
+// The caching allocator: reuse, statistics, alignment, threads, and what it says when memory is
+// out.
+#include "core/tensor/cpu_allocator.hpp"
+
+#include <cstring>
+#include <thread>
+
+#include "tests/core/expect_error.hpp"
+
+namespace weft {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+TEST(CpuAllocator, HandsFreedBlocksOutAgain) {
+  CpuAllocator a;
+  void* p = a.allocate(1000);
+  a.deallocate(p, 1000);
+  EXPECT_EQ(a.allocate(1000), p);
+  void* q = a.allocate(1000);
+  EXPECT_NE(q, p);
+  a.deallocate(p, 1000);
+  a.deallocate(q, 1000);
+}
+
+TEST(CpuAllocator, CountsBytes) {
+  CpuAllocator a;
+  void* small = a.allocate(4096);
+  void* large = a.allocate(4 * kMiB);
+  EXPECT_EQ(a.stats().in_use, 4096 + 4 * kMiB);
+  EXPECT_EQ(a.stats().peak, 4096 + 4 * kMiB);
+  a.deallocate(large, 4 * kMiB);
+  EXPECT_EQ(a.stats().in_use, 4096U);
+  EXPECT_EQ(a.stats().peak, 4096 + 4 * kMiB);
+  EXPECT_GE(a.stats().reserved, 4096 + 4 * kMiB) << "the free block is kept";
+  a.reset_peak();
+  EXPECT_EQ(a.stats().peak, 4096U);
+  a.release_cached();
+  EXPECT_LT(a.stats().reserved, 4 * kMiB);
+  a.deallocate(small, 4096);
+  EXPECT_EQ(a.stats().in_use, 0U);
+  a.release_cached();
+  EXPECT_EQ(a.stats().reserved, 0U);
+}
+
+TEST(CpuAllocator, WastesLittleAndAligns) {
+  CpuAllocator a;
+  for (std::size_t bytes = 0; bytes < 3 * kMiB; bytes = bytes * 9 / 8 + 1) {
+    void* p = a.allocate(bytes);
+    ASSERT_NE(p, nullptr);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(p) % 64, 0U);
+    EXPECT_GE(a.stats().in_use, bytes);
+    EXPECT_LE(a.stats().in_use, std::max(bytes + 64, bytes + bytes / 8));
+    std::memset(p, 1, bytes);  // the sanitizer watches
+    a.deallocate(p, bytes);
+  }
+}
+
+TEST(CpuAllocator, BlocksOfOneClassAreShared) {
+  CpuAllocator a;
+  void* p = a.allocate(8000);
+  a.deallocate(p, 8000);
+  EXPECT_EQ(a.allocate(8100), p) << "8000 and 8100 bytes round up to the same class";
+  a.deallocate(p, 8100);
+  EXPECT_EQ(a.stats().in_use, 0U);
+}
+
+TEST(CpuAllocator, ServesSeveralThreads) {
+  CpuAllocator a;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&a, t] {
+      for (std::size_t i = 0; i < 2000; ++i) {
+        const std::size_t bytes = 64 + i % 7 * 100;
+        auto* p = static_cast<unsigned char*>(a.allocate(bytes));
+        std::memset(p, t, bytes);
+        for (std::size_t k = 0; k < bytes; ++k) ASSERT_EQ(p[k], t);  // nobody else has it
+        a.deallocate(p, bytes);
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(a.stats().in_use, 0U);
+}
+
+TEST(CpuAllocator, SaysHowMuchWasWanted) {
+  CpuAllocator a;
+  expect_error([&] { a.allocate(std::size_t{1} << 60); },
+               {"out of memory", "1152921504606846976 bytes"});
+  EXPECT_EQ(a.stats().in_use, 0U);
+}
+
+}  // namespace
+}  // namespace weft
