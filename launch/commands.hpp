@@ -11,6 +11,7 @@ namespace weft {
 Command describe_pretrain();
 Command describe_fill_mask();
 Command describe_forward();
+Command describe_prepare();
 Command describe_help();
 Command describe_completion();
 

@@ -5,28 +5,15 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <utf8proc.h>
 
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/data/sentences.hpp"
+#include "core/text/utf8.hpp"
 
 namespace weft {
 
 namespace {
-
-bool is_valid_utf8(std::string_view text) {
-  const auto* p = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  auto left = static_cast<utf8proc_ssize_t>(text.size());
-  while (left > 0) {
-    utf8proc_int32_t code = 0;
-    const auto n = *p < 0x80 ? 1 : utf8proc_iterate(p, left, &code);
-    if (n < 1) return false;
-    p += n;
-    left -= n;
-  }
-  return true;
-}
 
 // Why a line cannot be used, or "".
 std::string fault_of(std::string_view line) {

@@ -25,7 +25,7 @@ struct PrepareOptions {
   bool force = false;  // replace output and forget an unfinished run
   int threads = 0;     // tokenizing threads; 0: one per core
   // Text between two points from which an interrupted run can go on.
-  std::int64_t checkpoint_bytes = std::int64_t{32} << 20;
+  std::int64_t checkpoint_bytes = 32'000'000;
 
   // Called by the thread of prepare(), in the order of the input; may be empty.
   std::function<void(const PrepareProgress&)> on_start;  // where an interrupted run goes on
