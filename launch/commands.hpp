@@ -8,6 +8,7 @@
 
 namespace weft {
 
+Command describe_inspect_data();
 Command describe_pretrain();
 Command describe_fill_mask();
 Command describe_forward();

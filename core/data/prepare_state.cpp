@@ -120,7 +120,11 @@ void PrepareDirectory::save(const PrepareState& state) {
 }
 
 void PrepareDirectory::remove() {
+  // The state goes last: a run killed in here still knows that it is complete.
   std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(path_, ignored)) {
+    if (entry.path().filename() != kStateFile) fs::remove_all(entry.path(), ignored);
+  }
   fs::remove_all(path_, ignored);
   kept_ = true;
 }
