@@ -7,6 +7,7 @@
 #endif
 
 #include <iostream>
+#include <string>
 
 namespace {
 
@@ -14,16 +15,18 @@ namespace {
 class FailuresOnly final : public testing::EmptyTestEventListener {
  public:
   explicit FailuresOnly(int rank) : rank_(rank) {}
+  // UnitTest is locked while a result is told, so the name is taken before.
+  void OnTestStart(const testing::TestInfo& test) override { test_ = test.name(); }
   void OnTestPartResult(const testing::TestPartResult& result) override {
     if (!result.failed()) return;
-    const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
-    std::cerr << "rank " << rank_ << ", " << (test ? test->name() : "no test") << ": "
-              << result.file_name() << ":" << result.line_number() << "\n"
+    std::cerr << "rank " << rank_ << ", " << test_ << ": " << result.file_name() << ":"
+              << result.line_number() << "\n"
               << result.summary() << std::endl;
   }
 
  private:
   int rank_;
+  std::string test_;
 };
 
 // Looks for leaks now: after MPI_Finalize the leaks of libraries that Open MPI has unloaded can no
