@@ -13,6 +13,7 @@ Command describe_pretrain();
 Command describe_fill_mask();
 Command describe_forward();
 Command describe_prepare();
+Command describe_verify_checkpoint();
 Command describe_help();
 Command describe_completion();
 

@@ -18,9 +18,9 @@ struct AgreedFailure {
   int status;
 };
 
-// Runs `work`, which calls nothing collective, on every rank. When it throws on some of them, the
-// lowest of these prints its error, and all ranks throw AgreedFailure: nobody waits for a rank that
-// is gone.
+// Runs `work` on every rank; what it calls collectively must fail on all ranks alike. When it
+// throws on some of them, the lowest of these prints its error, and all ranks throw AgreedFailure:
+// nobody waits for a rank that is gone.
 void agree(Communicator& world, const std::function<void()>& work);
 
 }  // namespace weft

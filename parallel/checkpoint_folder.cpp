@@ -8,7 +8,6 @@
 
 #include "core/base/error.hpp"
 #include "core/base/files.hpp"
-#include "core/io/manifest.hpp"
 
 namespace weft {
 
@@ -51,14 +50,14 @@ std::vector<std::int64_t> checkpoint_steps(const fs::path& folder) {
   return steps;
 }
 
-std::int64_t verify_checkpoint(const fs::path& checkpoint) {
-  const Manifest manifest = verify_directory(checkpoint);
+Manifest verify_checkpoint(const fs::path& checkpoint) {
+  Manifest manifest = verify_directory(checkpoint);
   const auto named = checkpoint_step(checkpoint.filename().string());
   if (named && *named != manifest.step) {
     throw Error(fmt::format("{}: damaged: its manifest is that of step {}", checkpoint.string(),
                             manifest.step));
   }
-  return manifest.step;
+  return manifest;
 }
 
 void publish_checkpoint(const fs::path& finished, const fs::path& checkpoint) {

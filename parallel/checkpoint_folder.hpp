@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/io/manifest.hpp"
+
 namespace weft {
 
 // "step-00000500"
@@ -17,8 +19,9 @@ std::optional<std::int64_t> checkpoint_step(const std::string& name);
 // Steps of the folder's checkpoints, valid or not, newest first. A missing folder has none.
 std::vector<std::int64_t> checkpoint_steps(const std::filesystem::path& folder);
 
-// Checks one checkpoint byte for byte and returns its step. Throws Error naming the file.
-std::int64_t verify_checkpoint(const std::filesystem::path& checkpoint);
+// Checks one checkpoint byte for byte: its files against the manifest, the manifest's step against
+// the directory's name. Throws Error naming the file.
+Manifest verify_checkpoint(const std::filesystem::path& checkpoint);
 
 // Gives a finished directory its name; one of that name changes places with it and is removed.
 void publish_checkpoint(const std::filesystem::path& finished,

@@ -24,7 +24,7 @@ std::optional<FoundCheckpoint> find_alone(const fs::path& folder) {
   for (const std::int64_t step : steps) {
     found.path = folder / checkpoint_name(step);
     try {
-      found.step = verify_checkpoint(found.path);
+      found.step = verify_checkpoint(found.path).step;
       return found;
     } catch (const std::exception& e) {
       found.warnings.push_back(fmt::format("passed over {}: {}", checkpoint_name(step), e.what()));

@@ -136,12 +136,15 @@ Tensor gather_state(const StateTensor& t, int root, Communicator& group) {
   return whole;
 }
 
+void check_shape(const StateTensor& t, const ShardedFiles::Entry& from) {
+  if (from.tensor->has_shape(t.shape)) return;
+  throw InputError(fmt::format("{}: {} is {}, the configuration wants {}",
+                               from.file->path().string(), from.tensor->name,
+                               from.tensor->shape_str(), t.shape.str()));
+}
+
 void read_state(const StateTensor& t, const ShardedFiles::Entry& from, const TensorRank& at) {
-  if (!from.tensor->has_shape(t.shape)) {
-    throw InputError(fmt::format("{}: {} is {}, the configuration wants {}",
-                                 from.file->path().string(), from.tensor->name,
-                                 from.tensor->shape_str(), t.shape.str()));
-  }
+  check_shape(t, from);
   for (const ShardRun& run : state_runs(t, at)) read_run(t.local, from, run);
   clear_padding(t, at);
   t.local.storage().bump_version();

@@ -30,8 +30,11 @@ std::vector<ShardRun> state_runs(const StateTensor& tensor, const TensorRank& at
 // over the group. A tensor that `root` holds whole is a view, nothing is sent.
 Tensor gather_state(const StateTensor& tensor, int root, Communicator& group);
 
+// Throws InputError with both shapes when a file's tensor has another one.
+void check_shape(const StateTensor& tensor, const ShardedFiles::Entry& from);
+
 // Fills this rank's part from a file, rounding to its dtype (f32, bf16, f16); padding becomes zero.
-// Throws InputError with both shapes when they differ.
+// Throws as check_shape().
 void read_state(const StateTensor& tensor, const ShardedFiles::Entry& from, const TensorRank& at);
 
 }  // namespace weft

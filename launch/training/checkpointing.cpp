@@ -5,6 +5,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/files.hpp"
+#include "launch/failure.hpp"
 #include "models/hf_state.hpp"
 
 namespace weft {
@@ -52,12 +53,16 @@ SavedCheckpoint save_run(const fs::path& folder, const RunTensors& tensors, cons
     content.files.push_back({"config.json", tensors.model.hf_config()});
     content.files.push_back({"trainer_state.json", to_json(state)});
   }
-  return save_checkpoint(folder, content, mesh, {.keep = keep});
+  SavedCheckpoint saved;
+  agree(mesh.world(), [&] { saved = save_checkpoint(folder, content, mesh, {.keep = keep}); });
+  return saved;
 }
 
 void load_run(const fs::path& checkpoint, const RunTensors& tensors, const RunState&, Mesh& mesh) {
-  load_checkpoint(checkpoint, hf_state(tensors.model, tensors.optimizer.master()),
-                  optimizer_state(tensors), mesh);
+  agree(mesh.world(), [&] {
+    load_checkpoint(checkpoint, hf_state(tensors.model, tensors.optimizer.master()),
+                    optimizer_state(tensors), mesh);
+  });
   tensors.optimizer.weights_changed();
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <string_view>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "launch/config/print.hpp"
 #include "launch/failure.hpp"
 #include "parallel/checkpoint.hpp"
+#include "parallel/checkpoint_folder.hpp"
 
 namespace weft {
 
@@ -39,22 +39,13 @@ void check_is_run_directory(const Config& config) {
       "name a new directory");
 }
 
-// The step in a checkpoint's name "step-00000500"; -1 for other names.
-std::int64_t step_of(const fs::path& checkpoint) {
-  const std::string name = checkpoint.filename().string();
-  std::int64_t step = -1;
-  if (name.starts_with("step-")) {
-    const auto [end, error] = std::from_chars(name.data() + 5, name.data() + name.size(), step);
-    if (error != std::errc{} || end != name.data() + name.size()) return -1;
-  }
-  return step;
-}
-
 std::vector<fs::path> checkpoints_after(const fs::path& run_dir, std::int64_t step) {
   std::vector<fs::path> later;
   if (!fs::is_directory(checkpoints_of(run_dir))) return later;
   for (const auto& entry : fs::directory_iterator(checkpoints_of(run_dir))) {
-    if (step_of(entry.path()) > step) later.push_back(entry.path());
+    if (checkpoint_step(entry.path().filename().string()).value_or(-1) > step) {
+      later.push_back(entry.path());
+    }
   }
   std::sort(later.begin(), later.end());
   return later;
@@ -65,10 +56,15 @@ std::optional<ResumePoint> find_in(const fs::path& dir, const Console& console,
                                    Communicator& world) {
   ResumePoint point{.checkpoint = dir, .state = {}};
   if (!fs::exists(dir / "trainer_state.json")) {
-    const auto found = find_checkpoint(checkpoints_of(dir), world);
+    std::optional<FoundCheckpoint> found;
+    agree(world, [&] { found = find_checkpoint(checkpoints_of(dir), world); });
     if (!found) return std::nullopt;
     for (const std::string& warning : found->warnings) console.warn(warning);
     point.checkpoint = found->path;
+  } else {
+    agree(world, [&] {
+      if (world.rank() == 0) verify_checkpoint(dir);
+    });
   }
   agree(world, [&] {
     const fs::path file = point.checkpoint / "trainer_state.json";
