@@ -143,6 +143,13 @@ void abort_ranks(int status) {
   if (mpi_is_up()) MPI_Abort(MPI_COMM_WORLD, status);
 }
 
+void limit_spinning(char** argv) {
+  constexpr const char* kSpinCount = "GOMP_SPINCOUNT";
+  if (std::getenv(kSpinCount) != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  setenv(kSpinCount, "10000", 0);  // a fraction of a millisecond: longer than gaps between kernels
+  execv("/proc/self/exe", argv);
+}
+
 int available_cores() {
   const cpu_set_t set = affinity();
   return std::min(CPU_COUNT(&set), quota_cores().value_or(CPU_COUNT(&set)));

@@ -40,6 +40,13 @@ class MpiSession {
 // Ends all ranks at once with this exit status when MPI is up; returns otherwise.
 void abort_ranks(int status);
 
+// Makes threads that wait for work sleep soon instead of spinning for milliseconds: on a machine
+// that others use too, spinning threads take the cores from those they wait for (three to
+// 27 times the CPU time was measured on a loaded 2-core machine). libgomp reads its settings when
+// it is loaded, so this starts the program again, once, with GOMP_SPINCOUNT set; a user's own
+// setting stays. Call first in main().
+void limit_spinning(char** argv);
+
 // Cores this process may use: its affinity mask and, in a container, its CPU quota.
 int available_cores();
 // Sets the number of OpenMP threads: `threads` if positive, else OMP_NUM_THREADS if set, else this

@@ -34,11 +34,11 @@ Config read_arguments(const Arguments& arguments) {
   return read_config(arguments.positional(0), sets);
 }
 
-Dataset open_data(const Config& config, const std::vector<DataSource>& sources, const char* key,
-                  const Tokenizer& tokenizer, std::uint64_t seed) {
+// What is wrong with what a key names gets the key and its place in front.
+template <class Work>
+void about(const Config& config, const char* key, Work work) {
   try {
-    return Dataset({.sources = sources, .seq_length = config.data.seq_length}, config.objective,
-                   tokenizer, seed);
+    work();
   } catch (const InputError& e) {
     throw InputError(fmt::format("{}{}: {}", config.at(key), key, e.what()), e.hint());
   }
@@ -49,17 +49,18 @@ Inputs read_inputs(const Arguments& arguments, const Console& console, int ranks
   Inputs in{.config = read_arguments(arguments), .tokenizer = {}, .train = {}, .eval = {}};
   Config& config = in.config;
   if (!config.model.from.empty()) {
-    config.model.from = resolve_model_dir(config.model.from, console).string();
+    about(config, "model.from",
+          [&] { config.model.from = resolve_model_dir(config.model.from, console).string(); });
   }
-  try {
-    in.tokenizer = load_tokenizer(config.tokenizer);
-  } catch (const InputError& e) {
-    throw InputError(config.at("tokenizer") + "tokenizer: " + e.what(), e.hint());
-  }
+  about(config, "tokenizer", [&] { in.tokenizer = load_tokenizer(config.tokenizer); });
   resolve_config(config, *in.tokenizer, {.ranks = ranks});
-  in.train = open_data(config, config.data.train, "data.train", *in.tokenizer, config.run.seed);
+  const auto open = [&](const std::vector<DataSource>& sources, std::uint64_t seed) {
+    return Dataset({.sources = sources, .seq_length = config.data.seq_length}, config.objective,
+                   *in.tokenizer, seed);
+  };
+  about(config, "data.train", [&] { in.train = open(config.data.train, config.run.seed); });
   if (!config.data.eval.empty()) {
-    in.eval = open_data(config, config.data.eval, "data.eval", *in.tokenizer, kEvaluationSeed);
+    about(config, "data.eval", [&] { in.eval = open(config.data.eval, kEvaluationSeed); });
   }
   return in;
 }

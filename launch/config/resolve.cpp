@@ -115,8 +115,9 @@ void with_place(const Config& c, Work work) {
   } catch (const InputError& e) {
     const std::string message = e.what();
     const std::string key = message.substr(0, message.find(':'));
-    throw InputError(key.starts_with("model.") ? c.at(key) + message : c.at("model.from") + message,
-                     e.hint());
+    const std::string at =
+        key.starts_with("model.") ? place(c, key, "model.from") : c.at("model.from");
+    throw InputError(at + message, e.hint());
   }
 }
 

@@ -195,6 +195,10 @@ ConfigNode parse_config_tree(std::string_view text, const std::string& origin) {
 
 ConfigNode read_config_tree(const std::filesystem::path& file) {
   std::error_code error;
+  if (!std::filesystem::exists(file, error)) {
+    throw InputError(file.string() + ": no such file",
+                     "give a configuration; the folder configs/ has some to begin with");
+  }
   if (std::filesystem::is_directory(file, error)) {
     throw InputError(file.string() + ": is a directory", "give a YAML file");
   }

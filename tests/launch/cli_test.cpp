@@ -1,51 +1,9 @@
-// Runs programs for the tests of the command line; and tests the binary's front door with it.
+// The binary's front door: overview, help, version, completion.
+#include <gtest/gtest.h>
+
 #include "tests/launch/run_program.hpp"
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 namespace weft {
-
-namespace {
-std::string read_all(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-}  // namespace
-
-ProgramResult run_shell(const std::string& command) {
-  static int number = 0;
-  const auto base = std::filesystem::temp_directory_path() /
-                    ("weft-run-" + std::to_string(getpid()) + "-" + std::to_string(number++));
-  // The test program itself runs within MPI; what it starts must not take itself for a rank of it.
-  const std::string full =
-      "for v in $(env | grep -oE '^(OMPI_|PMIX_|PMI_)[A-Z_0-9a-z]*'); do unset $v; done; WEFT='" +
-      std::string(WEFT_BINARY) + "'; { " + command + "\n} >" + base.string() + ".out 2>" +
-      base.string() + ".err </dev/null";
-  const int raw = std::system(full.c_str());
-  ProgramResult result;
-  result.status = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
-  result.out = read_all(base.string() + ".out");
-  result.err = read_all(base.string() + ".err");
-  std::filesystem::remove(base.string() + ".out");
-  std::filesystem::remove(base.string() + ".err");
-  return result;
-}
-
-ProgramResult run_weft(const std::vector<std::string>& words) {
-  std::string command = "\"$WEFT\"";
-  for (const std::string& word : words) command += " '" + word + "'";
-  return run_shell(command);
-}
-
 namespace {
 
 TEST(Cli, WithoutACommandPrintsTheOverviewAndFails) {

@@ -1,0 +1,282 @@
+// Runs of `weft pretrain`, from start to checkpoint: resume, signals, layouts, records.
+#include <cmath>
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "core/base/files.hpp"
+#include "tests/launch/event_reader.hpp"
+#include "tests/launch/tiny_run.hpp"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+
+ProgramResult pretrain(const std::vector<std::string>& lines, const std::string& options = "",
+                       const std::string& launcher = "OMP_NUM_THREADS=1 ") {
+  return run_shell(launcher + "$WEFT pretrain " + write_config(lines).string() + " " + options);
+}
+
+std::string weights_of(const fs::path& run_dir, const std::string& step) {
+  return read_file(run_dir / "checkpoints" / step / "model.safetensors");
+}
+
+// Losses by step from metrics.jsonl.
+std::map<std::int64_t, double> losses_of(const fs::path& run_dir) {
+  std::map<std::int64_t, double> losses;
+  for (const auto& [step, values] : read_metrics(run_dir, "loss")) {
+    losses[step] = values["loss"].get<double>();
+  }
+  return losses;
+}
+
+TEST(Pretrain, TrainsAndRecords) {
+  const fs::path dir = new_directory("run") / "r";
+  const ProgramResult r = pretrain(tiny_config(dir));
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.out, "");
+  for (const char* file :
+       {"config.yaml", "metrics.jsonl", "log.txt", "checkpoints/step-00000010/trainer_state.json",
+        "checkpoints/step-00000020/config.json", "checkpoints/step-00000020/model.safetensors",
+        "checkpoints/step-00000020/tokenizer.json"}) {
+    EXPECT_TRUE(fs::exists(dir / file)) << file;
+  }
+  const auto steps = read_metrics(dir, "loss");
+  ASSERT_EQ(steps.size(), 20U);
+  const Json& last = steps.at(20);
+  for (const char* key : {"samples", "tokens", "mlm_loss", "nsp_loss", "mlm_accuracy", "lr",
+                          "grad_norm", "tokens_per_second", "mfu", "memory_bytes", "seconds"}) {
+    EXPECT_TRUE(last.contains(key)) << key;
+  }
+  EXPECT_EQ(last["samples"], 160);
+  EXPECT_NEAR(last["loss"].get<double>(),
+              last["mlm_loss"].get<double>() + last["nsp_loss"].get<double>(), 1e-12);
+  // ln(600) and ln(2) at the start, less at the end.
+  EXPECT_NEAR(steps.at(1)["mlm_loss"].get<double>(), std::log(600.0), 0.2);
+  EXPECT_NEAR(steps.at(1)["nsp_loss"].get<double>(), std::log(2.0), 0.1);
+  EXPECT_LT(last["mlm_loss"].get<double>(), steps.at(1)["mlm_loss"].get<double>());
+
+  const auto evaluations = read_metrics(dir, "eval_loss");
+  ASSERT_EQ(evaluations.size(), 3U);  // before, at step 10, at the end
+  const Json& first = evaluations.at(0);
+  EXPECT_NEAR(first["eval_perplexity"].get<double>(),
+              std::exp(first["eval_mlm_loss"].get<double>()), 1e-9);
+  EXPECT_LT(evaluations.at(20)["eval_loss"].get<double>(), first["eval_loss"].get<double>());
+}
+
+TEST(Pretrain, EventFileHasTheNumbersOfTheMetrics) {
+  const fs::path dir = new_directory("run") / "r";
+  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=3").status, 0);
+  std::map<std::pair<std::int64_t, std::string>, float> events;
+  for (const auto& entry : fs::directory_iterator(dir / "tensorboard")) {
+    for (const ReadEvent& e : read_events(entry.path())) {
+      for (const auto& [name, value] : e.scalars) events[{e.step, name}] = value;
+    }
+  }
+  for (const auto& [step, values] : read_metrics(dir, "loss")) {
+    EXPECT_EQ((events[{step, "mlm_loss"}]), values["mlm_loss"].get<float>());
+  }
+  EXPECT_TRUE(events.contains({3, "eval_perplexity"}));
+}
+
+TEST(Pretrain, JsonPrintsTheMetricsAndQuietNothingElse) {
+  const fs::path dir = new_directory("run") / "r";
+  const ProgramResult r = pretrain(tiny_config(dir), "--set train.steps=2 --json --quiet");
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.out, read_file(dir / "metrics.jsonl"));
+  EXPECT_EQ(r.err, "");
+}
+
+TEST(Pretrain, PrintConfigAndDryRunWriteNothing) {
+  const fs::path dir = new_directory("run") / "r";
+  const ProgramResult print = pretrain(tiny_config(dir), "--print-config --set train.steps=5");
+  EXPECT_EQ(print.status, 0) << print.err;
+  EXPECT_NE(print.out.find("steps: 5"), std::string::npos);
+  for (const char* origin : {"# --set train.steps", "run.yaml:9", "# default", "# derived"}) {
+    EXPECT_NE(print.out.find(origin), std::string::npos) << origin;
+  }
+  const ProgramResult dry = pretrain(tiny_config(dir), "--dry-run");
+  EXPECT_EQ(dry.status, 0) << dry.err;
+  EXPECT_NE(dry.out.find("parameters"), std::string::npos);
+  EXPECT_FALSE(fs::exists(dir));
+}
+
+TEST(Pretrain, ResumedRunEndsBitForBitWhereAnUndisturbedOneDoes) {
+  for (const char* precision : {"fp32", "bf16"}) {
+    const fs::path dir = new_directory("run");
+    const std::string options = std::string("--precision ") + precision;
+    ASSERT_EQ(pretrain(tiny_config(dir / "whole"), options).status, 0);
+    // The schedule is that of 20 steps; the first start ends after 10 of them.
+    ASSERT_EQ(pretrain(tiny_config(dir / "parts"),
+                       options + " --set train.steps=10 --set schedule.decay_steps=20")
+                  .status,
+              0);
+    ASSERT_EQ(run_shell("OMP_NUM_THREADS=1 $WEFT pretrain " + (dir / "parts/config.yaml").string() +
+                        " --set train.steps=20")
+                  .status,
+              0);
+    EXPECT_TRUE(weights_of(dir / "whole", "step-00000020") ==
+                weights_of(dir / "parts", "step-00000020"))
+        << precision;
+    EXPECT_EQ(losses_of(dir / "whole"), losses_of(dir / "parts"));
+  }
+}
+
+TEST(Pretrain, ACompleteRunIsLeftAlone) {
+  const fs::path dir = new_directory("run") / "r";
+  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=2").status, 0);
+  const std::string metrics = read_file(dir / "metrics.jsonl");
+  const ProgramResult again = pretrain(tiny_config(dir), "--set train.steps=2");
+  EXPECT_EQ(again.status, 0);
+  EXPECT_NE(again.err.find("is complete: step 2 of 2"), std::string::npos) << again.err;
+  EXPECT_EQ(read_file(dir / "metrics.jsonl"), metrics);
+}
+
+TEST(Pretrain, AChangedConfigurationIsRefusedAndNamed) {
+  const fs::path dir = new_directory("run") / "r";
+  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=2 --set schedule.decay_steps=9").status,
+            0);
+  const std::string more = "--set train.steps=4 --set schedule.decay_steps=9 ";
+  const ProgramResult changed = pretrain(tiny_config(dir), more + "--set optimizer.lr=0.5");
+  EXPECT_EQ(changed.status, 2);
+  EXPECT_NE(changed.err.find("optimizer.lr: 0.5 now, 0.001 in the run"), std::string::npos)
+      << changed.err;
+  const ProgramResult never = pretrain(tiny_config(dir), more + "--resume never");
+  EXPECT_EQ(never.status, 2);
+  EXPECT_NE(never.err.find("holds a run that is at step 2"), std::string::npos) << never.err;
+  EXPECT_EQ(read_metrics(dir, "loss").size(), 2U);
+
+  const ProgramResult harmless = pretrain(tiny_config(dir), more + "--set log.every=2");
+  EXPECT_EQ(harmless.status, 0) << harmless.err;
+  const ProgramResult forced =
+      pretrain(tiny_config(dir), more + "--set train.steps=5 --set optimizer.lr=0.5 --force");
+  EXPECT_EQ(forced.status, 0) << forced.err;
+  EXPECT_NE(forced.err.find("warning: the configuration changed"), std::string::npos);
+  const ProgramResult anew = pretrain(tiny_config(dir), more + "--resume never --force");
+  EXPECT_EQ(anew.status, 0) << anew.err;
+  EXPECT_TRUE(read_metrics(dir, "loss").contains(1));
+}
+
+// A run of 2000 steps, asked to stop once the metrics have begun.
+ProgramResult stopped_run(const fs::path& dir, const std::string& launcher,
+                          const std::string& kill) {
+  const fs::path config = write_config(tiny_config(dir));
+  return run_shell(launcher + "$WEFT pretrain " + config.string() +
+                   " --set train.steps=2000 & job=$!; until [ -s " +
+                   (dir / "metrics.jsonl").string() + " ] && grep -q '\"step\":3,' " +
+                   (dir / "metrics.jsonl").string() + "; do sleep 0.02; done; " + kill +
+                   "; wait $job");
+}
+
+TEST(Pretrain, SignalsSaveAndLeaveWithStatus75) {
+  for (const char* signal : {"TERM", "INT", "USR1"}) {
+    const fs::path dir = new_directory("run") / "r";
+    const ProgramResult r = stopped_run(dir, "", std::string("kill -") + signal + " $job");
+    EXPECT_EQ(r.status, 75) << r.err;
+    EXPECT_NE(r.err.find("stopping after step"), std::string::npos) << r.err;
+    EXPECT_FALSE(fs::is_empty(dir / "checkpoints"));
+  }
+}
+
+TEST(Pretrain, AStoppedRunContinuesBitForBit) {
+  const fs::path dir = new_directory("run");
+  const ProgramResult r = stopped_run(dir / "r", "OMP_NUM_THREADS=1 ", "kill -USR1 $job");
+  ASSERT_EQ(r.status, 75) << r.err;
+  const std::int64_t step = read_metrics(dir / "r", "loss").rbegin()->first;
+  const std::string last = std::to_string(step + 5);
+  const std::string steps = "--set schedule.decay_steps=2000 --set train.steps=" + last;
+  ASSERT_EQ(pretrain(tiny_config(dir / "r"), steps).status, 0);
+  ASSERT_EQ(pretrain(tiny_config(dir / "whole"), steps).status, 0);
+  const std::string name = "step-" + std::string(8 - last.size(), '0') + last;
+  EXPECT_TRUE(weights_of(dir / "r", name) == weights_of(dir / "whole", name));
+}
+
+TEST(PretrainRanks, ASignalToOneRankStopsAll) {
+  const fs::path dir = new_directory("run") / "r";
+  // The youngest process with this run's configuration: one of the ranks, not mpirun.
+  const ProgramResult r =
+      stopped_run(dir, mpirun(2), "kill -USR1 $(pgrep -n -f 'weft pretrain .*steps=2000')");
+  EXPECT_EQ(r.status, 75) << r.err;
+  EXPECT_FALSE(fs::is_empty(dir / "checkpoints"));
+}
+
+TEST(PretrainRanks, AWrongConfigurationIsToldOnce) {
+  const fs::path dir = new_directory("run") / "r";
+  const ProgramResult r = pretrain(tiny_config(dir), "--set train.global_batch=3", mpirun(2));
+  EXPECT_EQ(r.status, 2);
+  const std::size_t first = r.err.find("error: ");
+  ASSERT_NE(first, std::string::npos) << r.err;
+  EXPECT_EQ(r.err.find("error: ", first + 1), std::string::npos) << r.err;
+  EXPECT_FALSE(fs::exists(dir));
+}
+
+// Dropout is on (0.1, the default) and masks, data and initial weights do not depend on the layout.
+TEST(PretrainRanks, EveryLayoutTrainsTheSame) {
+  const fs::path dir = new_directory("layouts");
+  ASSERT_EQ(pretrain(tiny_config(dir / "one")).status, 0);
+  const auto expected = losses_of(dir / "one");
+  const auto expected_eval = read_metrics(dir / "one", "eval_loss");
+  struct Layout {
+    int ranks, tensor;
+  };
+  for (const Layout& layout : {Layout{2, 1}, Layout{2, 2}, Layout{4, 2}}) {
+    const std::string name = std::to_string(layout.ranks) + "x" + std::to_string(layout.tensor);
+    const ProgramResult r =
+        pretrain(tiny_config(dir / name), "--set parallel.tensor=" + std::to_string(layout.tensor),
+                 mpirun(layout.ranks));
+    ASSERT_EQ(r.status, 0) << name << r.err;
+    const auto losses = losses_of(dir / name);
+    ASSERT_EQ(losses.size(), expected.size()) << name;
+    EXPECT_NEAR(losses.at(1) / expected.at(1), 1, 1e-6) << name;
+    for (const auto& [step, loss] : losses) {
+      EXPECT_NEAR(loss / expected.at(step), 1, 1e-4) << name << " step " << step;
+    }
+    for (const auto& [step, values] : read_metrics(dir / name, "eval_loss")) {
+      const double one = expected_eval.at(step)["eval_loss"].get<double>();
+      EXPECT_NEAR(values["eval_loss"].get<double>() / one, 1, 1e-4) << name;
+    }
+  }
+}
+
+TEST(PretrainRanks, AnotherLayoutContinuesTheSameTraining) {
+  const fs::path dir = new_directory("layouts");
+  const std::string half = "--set train.steps=10 --set schedule.decay_steps=20";
+  ASSERT_EQ(pretrain(tiny_config(dir / "one")).status, 0);
+  ASSERT_EQ(pretrain(tiny_config(dir / "other"), half).status, 0);
+  const ProgramResult r =
+      pretrain(tiny_config(dir / "other"), "--set parallel.tensor=2", mpirun(2));
+  ASSERT_EQ(r.status, 0) << r.err;
+  const auto expected = losses_of(dir / "one");
+  const auto losses = losses_of(dir / "other");
+  ASSERT_EQ(losses.size(), expected.size());
+  for (const auto& [step, loss] : losses) {
+    EXPECT_NEAR(loss / expected.at(step), 1, step <= 11 ? 1e-6 : 1e-4) << step;
+  }
+}
+
+TEST(Pretrain, RecomputeAndMicroBatchesChangeNothingButRounding) {
+  const fs::path dir = new_directory("run");
+  ASSERT_EQ(pretrain(tiny_config(dir / "one")).status, 0);
+  ASSERT_EQ(pretrain(tiny_config(dir / "recompute"), "--set train.recompute=full").status, 0);
+  ASSERT_EQ(pretrain(tiny_config(dir / "micro"), "--set train.micro_batch=8").status, 0);
+  EXPECT_EQ(losses_of(dir / "one"), losses_of(dir / "recompute"));
+  const auto expected = losses_of(dir / "one");
+  for (const auto& [step, loss] : losses_of(dir / "micro")) {
+    EXPECT_NEAR(loss / expected.at(step), 1, 1e-4) << step;
+  }
+}
+
+TEST(Pretrain, ModelFromContinuesWithTheWeights) {
+  const fs::path dir = new_directory("run");
+  ASSERT_EQ(pretrain(tiny_config(dir / "first")).status, 0);
+  std::vector<std::string> lines = tiny_config(dir / "second");
+  lines[1] = "model: {from: " + (dir / "first").string() + "}";
+  const ProgramResult r = pretrain(lines, "--set train.steps=1 --set schedule.warmup_steps=0");
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(read_metrics(dir / "second", "eval_loss").at(0)["eval_loss"],
+            read_metrics(dir / "first", "eval_loss").at(20)["eval_loss"]);
+}
+
+}  // namespace
+}  // namespace weft
