@@ -16,6 +16,8 @@ Command describe_prepare();
 Command describe_verify_checkpoint();
 Command describe_help();
 Command describe_completion();
+Command describe_train_tokenizer();
+Command describe_tokenize();
 
 // In the order in which the help lists them.
 const std::vector<Command>& all_commands();

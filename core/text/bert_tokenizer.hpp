@@ -72,7 +72,7 @@ class BertTokenizer : public Tokenizer {
                         OnWords&& on_words) const;
 
   BertTokenizerSpec spec_;
-  CharTable table_;
+  const CharTable& table_ = char_table();
   WordPiece model_;
   AddedTokenFinder raw_finder_, normalized_finder_;
   std::vector<std::string> tokens_;  // the vocabulary and the added tokens, by id

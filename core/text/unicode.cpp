@@ -107,6 +107,11 @@ CharTable::CharTable() : flags_(kCodePoints) {
   }
 }
 
+const CharTable& char_table() {
+  static const CharTable table;
+  return table;
+}
+
 void decompose(const CharTable& table, std::vector<NormalChar>& chars) {
   const bool stable = std::none_of(chars.begin(), chars.end(), [&](const NormalChar& c) {
     return c.code >= 0x80 && table.flags(c.code) & (kDecomposes | kReorders);

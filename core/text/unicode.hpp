@@ -16,15 +16,20 @@ enum CharFlag : std::uint8_t {
   kReorders = 64,  // combining class is not 0
 };
 
-// One byte of flags per code point: 1.1 MiB, made in a few milliseconds.
+// One byte of flags per code point, 1.1 MiB.
 class CharTable {
  public:
-  CharTable();
   std::uint8_t flags(char32_t c) const { return flags_[c]; }
 
  private:
+  CharTable();
+  friend const CharTable& char_table();
+
   std::vector<std::uint8_t> flags_;
 };
+
+// The table, made in a few milliseconds when it is first asked for.
+const CharTable& char_table();
 
 // A character of normalised text, and the half-open range of code points of the original text that
 // it came from.
