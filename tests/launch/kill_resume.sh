@@ -42,7 +42,10 @@ losses() { sed -E 's/.*"step": ?([0-9]+).*"loss": ?([^,}]+).*/\1 \2/' "$1/metric
 last_checkpoint() { printf '%s\n' "$1"/checkpoints/step-* | tail -n 1; }
 
 echo "undisturbed run"
-(pretrain undisturbed) >undisturbed.log 2>&1
+(pretrain undisturbed) >undisturbed.log 2>&1 || {
+  cat undisturbed.log
+  exit 1
+}
 
 verify_all() {
   local checkpoint
@@ -72,20 +75,21 @@ while [ "$killed" -lt "$kills" ]; do
   wait "$launcher" || status=$?
   [ -d disturbed/checkpoints ] && verify_all
   if [ "$status" = 0 ]; then # done before the kill: compare, and begin another run
-    cmp_dir=disturbed
     finished=$((finished + 1))
-    diff <(losses undisturbed) <(losses $cmp_dir) >/dev/null || {
+    diff <(losses undisturbed) <(losses disturbed) >/dev/null || {
       echo "FAILED: losses differ after $killed kills"
       exit 1
     }
     [ "$killed" -ge "$kills" ] || rm -rf disturbed
   fi
 done
-[ -d disturbed ] && [ "$status" = 0 ] || (pretrain disturbed) >disturbed.log 2>&1 || {
-  echo "FAILED: the last resume did not finish"
-  cat disturbed.log
-  exit 1
-}
+if [ "$status" != 0 ]; then
+  (pretrain disturbed) >disturbed.log 2>&1 || {
+    echo "FAILED: the last resume did not finish"
+    cat disturbed.log
+    exit 1
+  }
+fi
 
 a=$(last_checkpoint undisturbed)
 b=$(last_checkpoint disturbed)
