@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "launch/arguments.hpp"
@@ -22,6 +23,15 @@ void write_line(std::FILE* file, std::string_view prefix, std::string_view line)
   all += '\n';
   std::fwrite(all.data(), 1, all.size(), file);
   std::fflush(file);
+}
+
+// Cut to what fits on one line of the terminal: a longer one could not be overwritten.
+std::string fitting(std::string line) {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1) {
+    line = line.substr(0, size.ws_col - 1U);
+  }
+  return line;
 }
 
 std::string bar_of(double fraction) {
@@ -78,7 +88,7 @@ void Progress::update(double done, std::string_view note) {
   const double since = std::chrono::duration<double>(now - drawn_).count();
   if (console_->terminal()) {
     if (visible_ && since < 0.1) return;
-    const std::string text = "\r" + line(done, note, true) + "\x1b[K";
+    const std::string text = "\r" + fitting(line(done, note, true)) + "\x1b[K";
     std::fwrite(text.data(), 1, text.size(), stderr);
     std::fflush(stderr);
     visible_ = true;

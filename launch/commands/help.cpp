@@ -6,13 +6,16 @@
 #include "launch/arguments.hpp"
 #include "launch/cli.hpp"
 #include "launch/commands.hpp"
+#include "launch/config/print.hpp"
 
 namespace weft {
 
 namespace {
 int help_command(const Arguments& arguments) {
   const std::string name = arguments.positional(0);
-  const std::string text = name.empty() ? overview(all_commands()) : help_text(find_command(name));
+  const std::string text = name.empty()       ? overview(all_commands())
+                           : name == "config" ? config_reference()
+                                              : help_text(find_command(name));
   std::fputs(text.c_str(), stdout);
   return kDone;
 }
@@ -21,7 +24,9 @@ int help_command(const Arguments& arguments) {
 Command describe_help() {
   return {.name = "help",
           .summary = "explain a command, or list all of them",
-          .positionals = {{.name = "COMMAND", .help = "the command to explain", .min = 0}},
+          .positionals = {{.name = "COMMAND",
+                           .help = "the command to explain, or config: the keys of a configuration",
+                           .min = 0}},
           .example = "weft help pretrain",
           .run = help_command};
 }

@@ -156,7 +156,8 @@ Command describe_pretrain() {
       .distributed = true,
       .details =
           "SIGTERM, SIGINT or SIGUSR1 to any rank: all ranks save and leave with status "
-          "75; the same command continues.",
+          "75, and the same command continues. Under mpirun send SIGUSR1: mpirun kills "
+          "ranks a second after it forwards SIGTERM. weft help config lists the keys.",
       .run = pretrain_command};
 }
 

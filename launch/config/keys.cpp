@@ -34,11 +34,14 @@ void add_run_and_data(std::vector<ConfigKey>& keys, Config& c) {
   keys.push_back(text_key("run.dir", c.run.dir, "directory of the run; it is made", kHarmless));
   keys.back().required = true;
   keys.push_back(text_key("run.name", c.run.name, "name of the run, for logs", kHarmless));
+  keys.back().derived = true;
   keys.push_back(seed_key("run.seed", c.run.seed, "decides initial weights, data order and masks"));
-  keys.push_back(text_key("model.type", c.model.type, "model family, as in config.json"));
+  // What a model is, its family's keys decide; what a tokenizer is, its hash.
   keys.push_back(
-      text_key("model.from", c.model.from, "MODEL_DIR whose weights training starts from"));
-  keys.push_back(text_key("tokenizer", c.tokenizer, "directory of the tokenizer"));
+      text_key("model.type", c.model.type, "model family, as in config.json", kHarmless));
+  keys.push_back(text_key("model.from", c.model.from,
+                          "MODEL_DIR whose weights training starts from", kHarmless));
+  keys.push_back(text_key("tokenizer", c.tokenizer, "directory of the tokenizer", kHarmless));
   keys.back().required = true;
   keys.push_back(sources_key("data.train", c.data.train, "token files to train on"));
   keys.back().required = true;
@@ -82,7 +85,8 @@ void add_schedule(std::vector<ConfigKey>& keys, Config& c) {
   keys.push_back(whole_key("schedule.warmup_steps", s.warmup_steps, {0, kManySteps},
                            "steps of linear warm-up"));
   keys.push_back(whole_key("schedule.decay_steps", s.decay_steps, {1, kManySteps},
-                           "step at which the decay ends (default: train.steps)"));
+                           "step at which the decay ends: train.steps unless given"));
+  keys.back().derived = true;
   keys.push_back(
       real_key("schedule.power", s.power, above(0, 100), "exponent of the polynomial decay"));
   keys.push_back(real_key("schedule.min_lr", s.min_lr, from(0, 100), "learning rate at the end"));
@@ -98,6 +102,7 @@ void add_train(std::vector<ConfigKey>& keys, Config& c) {
                            "samples of a step, all ranks together"));
   keys.push_back(whole_key("train.micro_batch", t.micro_batch, {1, 1 << 20},
                            "samples of one forward pass of one rank", kHarmless));
+  keys.back().derived = true;
   keys.push_back(
       choice_key("train.precision", t.precision, kPrecisions, "number format of the computation"));
   keys.push_back(choice_key("train.recompute", t.recompute, kRecomputes,
@@ -120,7 +125,7 @@ void add_records(std::vector<ConfigKey>& keys, Config& c) {
   keys.push_back(whole_key("eval.every", c.eval.every, {0, kManySteps},
                            "steps between evaluations; 0: only at the end", kHarmless));
   keys.push_back(whole_key("eval.batches", c.eval.batches, {1, 1'000'000},
-                           "micro-batches per evaluation, all ranks together", kHarmless));
+                           "batches of train.global_batch samples per evaluation", kHarmless));
 }
 
 }  // namespace

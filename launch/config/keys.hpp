@@ -9,6 +9,8 @@
 
 namespace weft {
 
+inline constexpr const char* kAnyText = "a text";
+
 struct ConfigKey {
   std::string path;    // "optimizer.lr"
   std::string doc;     // one line
@@ -17,6 +19,7 @@ struct ConfigKey {
   // go on with another value; `harmless` ones do not, or only to rounding, as the layout.
   enum class Effect { training, harmless } effect = Effect::training;
   bool required = false;
+  bool derived = false;                              // without a value it follows from other keys
   std::function<void(const ConfigNode&)> read = {};  // throws InputError
   std::function<Json()> value = {};
 };

@@ -15,6 +15,9 @@ std::string config_as_json_lines(const Config& config);
 // YAML that read_config() reads back to the same values.
 std::string config_yaml(const Config& config);
 
+// All keys of a configuration with their explanations, allowed values and defaults: a help text.
+std::string config_reference();
+
 // The values that decide the training, by dotted key, for trainer_state.json.
 Json training_values(const Config& config);
 // What differs between the values of a run's checkpoint and of this configuration: one line per

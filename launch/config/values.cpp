@@ -120,8 +120,8 @@ std::size_t read_choice(const ConfigNode& node, const std::string& path,
 }
 
 ConfigKey text_key(std::string path, std::string& field, std::string doc, Effect effect) {
-  ConfigKey key{.path = path, .doc = std::move(doc), .wanted = "a text", .effect = effect};
-  key.read = [path, &field](const ConfigNode& n) { field = text_of(n, path, "a text"); };
+  ConfigKey key{.path = path, .doc = std::move(doc), .wanted = kAnyText, .effect = effect};
+  key.read = [path, &field](const ConfigNode& n) { field = text_of(n, path, kAnyText); };
   key.value = [&field] { return Json(field); };
   return key;
 }

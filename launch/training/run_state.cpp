@@ -23,10 +23,15 @@ T member(const Json& json, const char* key, const std::string& origin) {
 }  // namespace
 
 std::string to_json(const RunState& s) {
-  const Json json = {{"format", kFormat},    {"weft_version", version()},
-                     {"step", s.step},       {"samples", s.samples},
-                     {"tokens", s.tokens},   {"updates", s.updates},
-                     {"seconds", s.seconds}, {"tokenizer_hash", s.tokenizer_hash},
+  const Json json = {{"format", kFormat},
+                     {"weft_version", version()},
+                     {"step", s.step},
+                     {"samples", s.samples},
+                     {"tokens", s.tokens},
+                     {"updates", s.updates},
+                     {"evaluated_step", s.evaluated_step},
+                     {"seconds", s.seconds},
+                     {"tokenizer_hash", s.tokenizer_hash},
                      {"config", s.config}};
   return json.dump(2) + "\n";
 }
@@ -40,6 +45,7 @@ RunState run_state_from(const Json& json, const std::string& origin) {
           .samples = member<std::int64_t>(json, "samples", origin),
           .tokens = member<std::int64_t>(json, "tokens", origin),
           .updates = member<std::int64_t>(json, "updates", origin),
+          .evaluated_step = member<std::int64_t>(json, "evaluated_step", origin),
           .seconds = member<double>(json, "seconds", origin),
           .tokenizer_hash = member<std::string>(json, "tokenizer_hash", origin),
           .config = member<Json>(json, "config", origin)};

@@ -13,7 +13,8 @@ struct RunState {
   std::int64_t samples = 0;  // seen: the data position
   std::int64_t tokens = 0;   // seen, padding not counted
   std::int64_t updates = 0;  // of the optimizer: steps less those skipped for non-finite gradients
-  double seconds = 0;        // of training so far
+  std::int64_t evaluated_step = -1;  // the last one with an evaluation; -1: none yet
+  double seconds = 0;                // of training so far
   std::string tokenizer_hash;
   Json config;  // training_values() of the configuration
 };

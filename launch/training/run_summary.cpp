@@ -44,9 +44,9 @@ std::string run_summary(const Config& config, PretrainingModel& model, const Dat
     whole += p.parameter->full.numel();
     local += p.parameter->var.value().numel();
   }
-  // Weights in the compute type; gradients, master weights and two moments in fp32.
-  const auto bytes = static_cast<double>(local) *
-                     static_cast<double>(size_of(config.train.precision) + 4 * sizeof(float));
+  // fp32: weights, gradients and two moments; bf16 weights have fp32 masters besides.
+  const double bytes_of_each = config.train.precision == DType::f32 ? 16 : 18;
+  const double bytes = static_cast<double>(local) * bytes_of_each;
   const double samples =
       static_cast<double>(config.train.steps) * static_cast<double>(config.train.global_batch);
   const double epochs = samples / static_cast<double>(train.samples_per_epoch());

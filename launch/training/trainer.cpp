@@ -37,7 +37,8 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
   if (point) {
     state_ = point->state;
     load_run(point->checkpoint, {job.model, optimizer_}, state_, job.mesh);
-    saved_step_ = evaluated_step_ = state_.step;
+    saved_step_ = state_.step;
+    saved_path_ = point->checkpoint;
   }
   state_.tokenizer_hash = job.tokenizer.hash();
   state_.config = training_values(config_);
@@ -46,7 +47,7 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
 
 ExitStatus Trainer::run() {
   const double start = now() - state_.seconds;
-  if (state_.step == 0) evaluate_now();
+  if (state_.step == 0 || due(config_.eval.every)) evaluate_now();
   Loader loader(job_.train, loader_options(state_.step));
   while (state_.step < config_.train.steps) {
     const double step_start = now();
@@ -63,6 +64,9 @@ ExitStatus Trainer::run() {
   }
   evaluate_now();
   save_now();
+  log_->say(fmt::format("finished: {} steps, {} tokens, {}; the model is in {}", state_.step,
+                        short_number(static_cast<double>(state_.tokens)), duration(state_.seconds),
+                        saved_path_.string()));
   return kDone;
 }
 
@@ -132,7 +136,7 @@ LoaderOptions Trainer::loader_options(std::int64_t first_step) const {
 }
 
 void Trainer::evaluate_now() {
-  if (job_.eval == nullptr || evaluated_step_ == state_.step) return;
+  if (job_.eval == nullptr || state_.evaluated_step == state_.step) return;
   const auto anyone_stops = [&] {
     const std::int64_t asked = StopSignals::requested() ? 1 : 0;
     return job_.mesh.world().all_reduce(asked, ReduceOp::max) != 0;
@@ -141,7 +145,7 @@ void Trainer::evaluate_now() {
                                    job_.mesh, anyone_stops);
   if (!evaluation) return;
   log_->record(state_, *evaluation);
-  evaluated_step_ = state_.step;
+  state_.evaluated_step = state_.step;
 }
 
 void Trainer::save_now() {
@@ -150,6 +154,7 @@ void Trainer::save_now() {
       save_run(checkpoints_of(config_.run.dir), {job_.model, optimizer_}, state_, job_.tokenizer,
                job_.mesh, static_cast<int>(config_.checkpoint.keep));
   saved_step_ = state_.step;
+  saved_path_ = saved.path;
   for (const std::string& warning : saved.warnings) log_->warn(warning);
   log_->say("saved " + saved.path.string());
 }

@@ -61,7 +61,8 @@ class Trainer {
   RunState state_;
   std::optional<TrainingLog> log_;
   int skipped_in_a_row_ = 0;
-  std::int64_t saved_step_ = -1, evaluated_step_ = -1;  // -1: none yet
+  std::int64_t saved_step_ = -1;  // -1: none yet
+  std::filesystem::path saved_path_;
 };
 
 }  // namespace weft

@@ -24,6 +24,15 @@ TEST(Cli, HelpOfACommandHasAnExample) {
   }
 }
 
+TEST(Cli, HelpConfigExplainsTheKeys) {
+  const ProgramResult r = run_weft({"help", "config"});
+  EXPECT_EQ(r.status, 0);
+  for (const char* part : {"*optimizer.lr ", "0.0001", "highest learning rate",
+                           "a number above 0 up to 100", " log.every", "*model.hidden_size"}) {
+    EXPECT_NE(r.out.find(part), std::string::npos) << part;
+  }
+}
+
 TEST(Cli, VersionNamesWhatWasBuiltIn) {
   const ProgramResult r = run_weft({"--version"});
   EXPECT_EQ(r.status, 0);

@@ -1,10 +1,14 @@
 // Runs of `weft pretrain`, from start to checkpoint: resume, signals, layouts, records.
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 
 #include <gtest/gtest.h>
 
 #include "core/base/files.hpp"
+#include "launch/training/stop_signal.hpp"
 #include "tests/launch/event_reader.hpp"
 #include "tests/launch/tiny_run.hpp"
 
@@ -190,6 +194,102 @@ TEST(Pretrain, AStoppedRunContinuesBitForBit) {
   ASSERT_EQ(pretrain(tiny_config(dir / "whole"), steps).status, 0);
   const std::string name = "step-" + std::string(8 - last.size(), '0') + last;
   EXPECT_TRUE(weights_of(dir / "r", name) == weights_of(dir / "whole", name));
+}
+
+TEST(Pretrain, ASignalDuringTheFirstEvaluationIsNotLost) {
+  const fs::path dir = new_directory("run") / "r";
+  const fs::path config = write_config(tiny_config(dir));
+  const ProgramResult r = run_shell(
+      "$WEFT pretrain " + config.string() + " --set eval.batches=1000000 & job=$!; until [ -f " +
+      (dir / "config.yaml").string() + " ]; do sleep 0.02; done; kill -USR1 $job; wait $job");
+  EXPECT_EQ(r.status, 75) << r.err;
+  EXPECT_TRUE(fs::exists(dir / "checkpoints/step-00000000/trainer_state.json")) << r.err;
+  EXPECT_TRUE(read_metrics(dir, "eval_loss").empty());
+  // What was cut off is made up for.
+  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=2 --set schedule.decay_steps=20").status,
+            0);
+  EXPECT_TRUE(read_metrics(dir, "eval_loss").contains(0));
+}
+
+TEST(StopSignals, ASecondInterruptEndsTheProcessAtOnce) {
+  EXPECT_EXIT(
+      {
+        const StopSignals signals;
+        std::raise(SIGINT);
+        if (!StopSignals::requested()) std::_Exit(1);
+        std::raise(SIGINT);
+        std::_Exit(2);
+      },
+      testing::KilledBySignal(SIGINT), "");
+}
+
+// A weight that is NaN makes every gradient NaN.
+TEST(Pretrain, GradientsThatAreNotFiniteAreSkippedAndThenStopTheRun) {
+  const fs::path dir = new_directory("run");
+  ASSERT_EQ(
+      pretrain(tiny_config(dir / "first"), "--set train.steps=1 --set schedule.warmup_steps=0")
+          .status,
+      0);
+  fs::copy(dir / "first/checkpoints/step-00000001", dir / "model");
+  std::string weights = read_file(dir / "model/model.safetensors");
+  // The last tensor's last value: some weight of the model, in fp32.
+  weights.replace(weights.size() - 4, 4, std::string("\x00\x00\xC0\x7F", 4));
+  std::ofstream(dir / "model/model.safetensors", std::ios::binary) << weights;
+  std::vector<std::string> lines = tiny_config(dir / "second");
+  lines[1] = "model: {from: " + (dir / "model").string() + "}";
+  const ProgramResult r = pretrain(lines);
+  EXPECT_EQ(r.status, 1);
+  EXPECT_NE(r.err.find("step 1: the gradient of "), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("error: 10 steps in a row had gradients that are not finite"),
+            std::string::npos)
+      << r.err;
+  const auto steps = read_metrics(dir / "second", "grad_norm");
+  ASSERT_EQ(steps.size(), 9U);
+  EXPECT_TRUE(steps.at(9)["grad_norm"].is_null());
+  EXPECT_EQ(r.err.find("step 11"), std::string::npos);
+}
+
+TEST(Pretrain, ResumesFromACheckpointOfAnotherRun) {
+  const fs::path dir = new_directory("run");
+  ASSERT_EQ(pretrain(tiny_config(dir / "one")).status, 0);
+  const std::string from = "--resume " + (dir / "one/checkpoints/step-00000010").string();
+  ASSERT_EQ(pretrain(tiny_config(dir / "two"), from).status, 0);
+  EXPECT_TRUE(weights_of(dir / "one", "step-00000020") == weights_of(dir / "two", "step-00000020"));
+  // Going back within a run would leave a later checkpoint that `auto` prefers.
+  const ProgramResult back = pretrain(tiny_config(dir / "one"), from);
+  EXPECT_EQ(back.status, 2);
+  EXPECT_NE(back.err.find("has later checkpoints, up to step-00000020"), std::string::npos)
+      << back.err;
+}
+
+// Rank 1 has no tokenizer where it runs.
+TEST(PretrainRanks, AnErrorOfAnotherRankNamesIt) {
+  const fs::path dir = new_directory("ranks");
+  fs::create_directories(dir / "d0");
+  fs::create_directories(dir / "d1");
+  fs::copy(tiny_data() / "tokenizer", dir / "d0/tokenizer", fs::copy_options::recursive);
+  std::vector<std::string> lines = tiny_config(dir / "run");
+  lines[2] = "tokenizer: tokenizer";
+  const ProgramResult r = run_shell(mpirun(2) + "sh -c 'cd " + dir.string() +
+                                    "/d$OMPI_COMM_WORLD_RANK && exec \"$0\" pretrain " +
+                                    write_config(lines).string() + "' \"$WEFT\"");
+  EXPECT_EQ(r.status, 2) << r.err;
+  EXPECT_EQ(r.err.rfind("[rank 1 on ", 0), 0U) << r.err;
+  EXPECT_NE(r.err.find("] error: "), std::string::npos) << r.err;
+  EXPECT_FALSE(fs::exists(dir / "run"));
+}
+
+TEST(PretrainRanks, LambOnTensorRanksTrainsTheSame) {
+  const fs::path dir = new_directory("lamb");
+  const std::string options = "--set optimizer.type=lamb --set train.steps=10";
+  ASSERT_EQ(pretrain(tiny_config(dir / "one"), options).status, 0);
+  const ProgramResult r =
+      pretrain(tiny_config(dir / "two"), options + " --set parallel.tensor=2", mpirun(2));
+  ASSERT_EQ(r.status, 0) << r.err;
+  const auto expected = losses_of(dir / "one");
+  for (const auto& [step, loss] : losses_of(dir / "two")) {
+    EXPECT_NEAR(loss / expected.at(step), 1, 1e-4) << step;
+  }
 }
 
 TEST(PretrainRanks, ASignalToOneRankStopsAll) {
