@@ -71,7 +71,7 @@ check_command() {  # WHERE WORD...
     if [[ $word =~ ^(launch|tests|benchmarks|\.ci)/ && -f $word ]] && head -1 "$word" | grep -q '^#!'; then
       check_options "$where" "$word" "$word" "${rest[@]}"
       [[ $word == launch/mpirun.sh ]] || return 0
-    elif [[ $word == weft || $word == */weft ]]; then
+    elif [[ $word == weft || $word == */weft || $word == \$weft ]]; then
       [ -n "$weft" ] || return 0
       local command=${rest[0]:-}
       case $command in
