@@ -143,7 +143,8 @@ TEST(SafetensorsRefused, NotWhatTheFormatAllows) {
 }
 
 TEST(SafetensorsRefused, EveryTruncation) {
-  const std::string whole = read_file(std::string(WEFT_TEST_DIR) + "/data/safetensors/every_dtype.safetensors");
+  const std::string whole =
+      read_file(std::string(WEFT_TEST_DIR) + "/data/safetensors/every_dtype.safetensors");
   EXPECT_NO_THROW(parse(whole));
   for (std::size_t n = 0; n < whole.size(); ++n) {
     EXPECT_THROW(parse(whole.substr(0, n)), InputError) << n << " bytes";
