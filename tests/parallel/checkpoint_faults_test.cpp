@@ -246,6 +246,38 @@ TEST_F(CheckpointDeath, AtRandomMoments) {
   }
 }
 
+// Saves that succeed, fail and die in any order: a restart never finds less than was promised.
+TEST_F(CheckpointDeath, RandomHistoriesNeverLoseWhatWasSaved) {
+  std::mt19937 rng(29);
+  save_toy(dir_.path(), 1, mesh_, kOptions);
+  std::int64_t saved = 1;  // the newest that a save reported
+  for (std::int64_t step = 2; step < 250; ++step) {
+    const int keep = 1 + static_cast<int>(rng() % 3);
+    const auto seed = static_cast<std::uint32_t>(step);
+    const int moment = static_cast<int>(rng() % 60);
+    const auto kind = rng() % 3;
+    if (kind == 0) {
+      dies_at(moment, step, seed, keep);
+    } else {
+      int calls = 0;
+      Fault fault{dir_.path().string(), [&](const char*, const std::string&) {
+                    return kind == 1 && calls++ == moment ? EIO : 0;
+                  }};
+      if (save_under(fault, dir_.path(), step, seed, mesh_, keep) == "no error") {
+        saved = step;
+        EXPECT_TRUE(kind == 1 || static_cast<int>(checkpoint_steps(dir_.path()).size()) <= keep);
+      }
+    }
+    const auto found = find_checkpoint(dir_.path(), mesh_.world());
+    ASSERT_TRUE(found);
+    EXPECT_TRUE(found->warnings.empty());
+    EXPECT_GE(found->step, saved);
+    EXPECT_TRUE(loads_toy(found->path, static_cast<std::uint32_t>(found->step), mesh_));
+    saved = found->step;
+    if (rng() % 4 == 0) clean_checkpoints(dir_.path(), mesh_.world());
+  }
+}
+
 // A power cut may lose what was not fsynced: when the directory gets its name, nothing may be lost.
 TEST_F(CheckpointDeath, ByPowerCutLosesNothingOnceRenamed) {
   std::set<std::string> unsynced;
