@@ -12,25 +12,24 @@ namespace weft {
 
 namespace {
 
-// A gradient under way. Returned gradients may alias each other (a + b hands dy to both), so the
-// first sum makes a tensor of its own, and only that one is added to in place.
+// A gradient under way. Returned gradients may alias each other (a + b hands dy to both) or what an
+// op keeps, so it is added to in place only when nobody else holds its memory.
 struct Pending {
   Tensor grad;
-  bool owned = false;
 
-  void add(const Tensor& g) {
+  void add(Tensor g) {
     if (!grad) {
-      grad = g;
+      grad = std::move(g);
       return;
     }
     const bool widen = grad.dtype() != g.dtype() && g.dtype() == DType::f32;
-    if (!owned || widen) {
+    const bool sole_owner = grad.weak_storage().use_count() == 1;
+    if (sole_owner && !widen) {
+      backend(grad).add(grad, grad, g);
+    } else {
       Tensor sum = empty_like(grad, widen ? DType::f32 : grad.dtype());
       backend(sum).add(sum, grad, g);
-      grad = sum;
-      owned = true;
-    } else {
-      backend(grad).add(grad, grad, g);
+      grad = std::move(sum);
     }
   }
 };
@@ -107,8 +106,7 @@ GradMap backward(const Var& root, Tensor seed, const LeafHook& on_leaf) {
     for (std::size_t i = 0; i < node->inputs.size(); ++i) {
       const std::shared_ptr<Node>& input = node->inputs[i];
       if (!input) continue;
-      if (i < grads.size() && grads[i]) pending[input.get()].add(grads[i]);
-      if (i < grads.size()) grads[i] = {};
+      if (i < grads.size() && grads[i]) pending[input.get()].add(std::move(grads[i]));
       if (!input->is_leaf() || --graph.leaf_uses[input.get()] > 0) continue;
       if (const auto it = pending.find(input.get()); it != pending.end()) {
         const Tensor grad = std::move(it->second.grad);

@@ -151,7 +151,7 @@ class AttentionProducts {
   bool in_place_;
 };
 
-// Runs f(task, scratch) for each (sample, head). Always inside of a parallel region, which keeps
+// Runs f(b, h, scratch) for each sample and head. Always inside of a parallel region, which keeps
 // oneDNN to one thread per product: the bits do not depend on the number of threads.
 template <class F>
 void for_each_head(const AttentionSizes& z, std::size_t scratch_bytes, F&& f) {

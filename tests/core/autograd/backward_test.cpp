@@ -35,6 +35,22 @@ TEST(Backward, AGradientHandedToTwoInputsIsNotWrittenTo) {
   EXPECT_EQ(to_vector(seed), Values{1});
 }
 
+TEST(Backward, AddsInPlaceWhatNobodyElseHolds) {
+  const Var x = leaf({1, 1});
+  const void* first = nullptr;
+  const auto use = [&](bool keep) {
+    return record("use", ones(2), {x}, [&, keep](const Tensor&) -> Grads {
+      const Tensor dx = to_tensor({1, 2}, {2});
+      if (keep) first = dx.raw();
+      return {dx};
+    });
+  };
+  const Var older = use(false), newer = use(true);
+  const Tensor grad = backward(add(older, newer), ones(2))[x];
+  EXPECT_EQ(grad.raw(), first) << "a large gradient would need its memory a third time";
+  EXPECT_EQ(to_vector(grad), (Values{2, 4}));
+}
+
 TEST(Backward, MixedDtypesAddUpInFp32) {
   const Var x(to_tensor({1, 2}, {2}, DType::bf16), true);
   const auto use = [&](DType gradient) {
