@@ -2,8 +2,10 @@
 #include "core/data/prepare_state.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -54,6 +56,15 @@ PrepareState state_from(const Json& json) {
   return s;
 }
 
+// A process that was killed may still hold the lock while its last write comes to an end.
+bool lock_soon(int descriptor) {
+  for (int tries = 0; tries < 60; ++tries) {
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return false;
+}
+
 }  // namespace
 
 PrepareDirectory::PrepareDirectory(const fs::path& directory, const Json& run, bool forget)
@@ -63,7 +74,7 @@ PrepareDirectory::PrepareDirectory(const fs::path& directory, const Json& run, b
   if (error) throw InputError(path_.string() + ": cannot create: " + error.message());
   lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (lock_ < 0) throw InputError(path_.string() + ": " + std::generic_category().message(errno));
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+  if (!lock_soon(lock_)) {
     ::close(lock_);
     throw InputError(path_.string() + ": another weft prepare is at work here");
   }

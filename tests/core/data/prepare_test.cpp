@@ -253,6 +253,18 @@ TEST_F(PrepareTest, DamagedStateIsRefused) {
             std::string::npos);
 }
 
+TEST_F(PrepareTest, TwoRunsCannotShareAnOutput) {
+  put(dir_ / "a.txt", large_text());
+  auto o = options({"a.txt"});
+  std::string second;
+  o.stop = [&] {
+    if (second.empty()) second = error_of([&] { prepare(options({"a.txt"}), kTokenizer); });
+    return false;
+  };
+  EXPECT_TRUE(prepare(o, kTokenizer).finished);
+  EXPECT_EQ(second, (dir_ / "out.partial").string() + ": another weft prepare is at work here");
+}
+
 // Killed while the finished files were being renamed: the rest of the renames is all that is left.
 TEST_F(PrepareTest, ARunKilledBetweenItsRenamesIsFinished) {
   put(dir_ / "a.txt", "1 2\n\n3\n");
