@@ -108,16 +108,18 @@ std::string save_under(Fault& fault, const fs::path& folder, std::int64_t step, 
   return message;
 }
 
-// Each call of each rank fails once: all ranks say so, nothing is left, the older one is whole.
+// Calls of each rank fail one after the other: all ranks say so, nothing is left, the older one is
+// whole.
 TEST(CheckpointFaults, EveryFailingCallIsAnAgreedError) {
   const int ranks = mpi_communicator()->size();
   Mesh mesh(mpi_communicator(), ranks > 1 ? 2 : 1);
   Communicator& world = mesh.world();
   const SharedScratch scratch(world);
   save_toy(scratch.path(), 1, mesh, kOptions);
+  const int stride = ranks > 2 ? 3 : 1;  // two ranks go through every call
   int failures = 0;
   for (int victim = 0; victim < ranks; ++victim) {
-    for (std::int64_t k = 0;; ++k) {
+    for (std::int64_t k = 0;; k += stride) {
       const int error = k % 2 == 0 ? ENOSPC : EIO;
       std::int64_t calls = 0;
       Fault fault{scratch.path().string(), [&](const char* call, const std::string&) {
@@ -145,7 +147,7 @@ TEST(CheckpointFaults, EveryFailingCallIsAnAgreedError) {
     if (world.rank() == 0) fs::remove_all(scratch / "step-00000002");
     world.barrier();
   }
-  EXPECT_GT(failures, 10 * ranks);
+  EXPECT_GT(failures, 10 * ranks / stride);
 }
 
 class CheckpointDeath : public testing::Test {
