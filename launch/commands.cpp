@@ -22,7 +22,10 @@ const Command& find_command(const std::string& name) {
     if (c.name == name) return c;
     names.push_back(c.name);
   }
-  const std::string near = nearest(name, names);
+  std::string near = nearest(name, names);
+  for (const std::string& n : names) {
+    if (near.empty() && n.starts_with(name)) near = n;
+  }
   throw InputError("unknown command '" + name + "'", near.empty()
                                                          ? "weft help lists the commands"
                                                          : "did you mean weft " + near + "?");

@@ -29,6 +29,12 @@ int exit_status_of(const std::exception& e) {
   return dynamic_cast<const InputError*>(&e) != nullptr ? kBadInput : kFailed;
 }
 
+void end_all_ranks(const std::exception& e, const Communicator& world) {
+  if (world.size() == 1) return;
+  print_failure(e, world.rank());
+  abort_ranks(exit_status_of(e));
+}
+
 void agree(Communicator& world, const std::function<void()>& work) {
   std::exception_ptr failure;
   try {

@@ -13,6 +13,10 @@ void print_failure(const std::exception& e, int rank = 0);
 // kBadInput for an InputError, else kFailed.
 int exit_status_of(const std::exception& e);
 
+// For an error that not all ranks agreed on: prints it and ends all of them at once, before
+// anything is destroyed that might wait for another rank. Returns when there is no other rank.
+void end_all_ranks(const std::exception& e, const Communicator& world);
+
 // Thrown on every rank alike after the failure was printed: the program ends with `status`.
 struct AgreedFailure {
   int status;

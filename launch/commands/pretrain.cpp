@@ -104,7 +104,12 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
                    .console = console,
                    .json = arguments.json()},
                   point);
-  return trainer.run();
+  try {
+    return trainer.run();
+  } catch (const std::exception& e) {  // the trainer's communication thread may wait for a rank
+    end_all_ranks(e, mesh.world());
+    throw;
+  }
 }
 
 int pretrain_command(const Arguments& arguments) {

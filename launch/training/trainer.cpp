@@ -58,7 +58,8 @@ ExitStatus Trainer::run() {
     report.seconds = now() - step_start;
     state_.seconds = now() - start;
     log_->add(state_, report);
-    if (due(config_.log.every)) log_->record(state_, std::move(report));
+    const bool last = state_.step == config_.train.steps;
+    if (last || due(config_.log.every)) log_->record(state_, std::move(report));
     if (due(config_.eval.every)) evaluate_now();
     if (due(config_.checkpoint.every)) save_now();
   }

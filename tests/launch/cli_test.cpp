@@ -47,6 +47,11 @@ TEST(Cli, UnknownCommandNamesTheNearest) {
   EXPECT_EQ(r.err, "error: unknown command 'hepl'\nhint: did you mean weft help?\n");
 }
 
+TEST(Cli, TheBeginningOfACommandIsRecognised) {
+  EXPECT_EQ(run_weft({"compl"}).err,
+            "error: unknown command 'compl'\nhint: did you mean weft completion?\n");
+}
+
 TEST(Cli, CompletionScriptCompletesCommandsAndOptions) {
   const ProgramResult r = run_shell(
       "bash -c 'eval \"$(\"$0\" completion bash)\"; COMP_WORDS=(weft comp); COMP_CWORD=1; _weft; "
