@@ -1,12 +1,10 @@
 // A tokenizer for tests: words of numbers, "7" or "7+8" for a word of two pieces, separated by
-// spaces; a full stop at the end of a word is dropped.
+// spaces or full stops; any other sign is unknown.
 #pragma once
 
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
-#include <map>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,18 +25,19 @@ class FakeTokenizer final : public Tokenizer {
 
   void append_ids(std::string_view text, std::vector<std::int32_t>& ids,
                   std::vector<std::uint8_t>& word_starts) const override {
-    std::istringstream stream{std::string(text)};
-    for (std::string word; stream >> word;) {
-      if (word.back() == '.') word.pop_back();
-      std::istringstream pieces(word);
-      bool first = true;
-      for (std::string piece; std::getline(pieces, piece, '+'); first = false) {
-        std::int32_t n = -1;
-        std::from_chars(piece.data(), piece.data() + piece.size(), n);
-        const bool known = n >= 0 && n < words_;
-        ids.push_back(!known ? 1 : first ? 5 + n : 5 + words_ + n);
-        word_starts.push_back(first || !known ? 1 : 0);
+    for (std::size_t i = 0; i < text.size();) {
+      if (text[i] == ' ' || text[i] == '\n' || text[i] == '.') {
+        ++i;
+        continue;
       }
+      const bool first = text[i] != '+';
+      const char* begin = text.data() + i + (first ? 0 : 1);
+      std::int32_t n = -1;
+      const char* end = std::from_chars(begin, text.data() + text.size(), n).ptr;
+      const bool known = end != begin && n >= 0 && n < words_;
+      ids.push_back(!known ? 1 : first ? 5 + n : 5 + words_ + n);
+      word_starts.push_back(first || !known ? 1 : 0);
+      i = static_cast<std::size_t>((end == begin ? begin + 1 : end) - text.data());
     }
   }
   Encoding encode(std::string_view text, const EncodeOptions&) const override {
