@@ -22,12 +22,12 @@ class DropoutMask {
 
   // factors[i] of element first + i of the call, for i < n.
   void draw(float* factors, std::int64_t first, std::int64_t n) const {
-    constexpr std::int64_t kBlock = 512;
+    constexpr std::int64_t kDrawnAtOnce = 512;
     const std::uint32_t threshold = threshold_;
     const float kept = kept_;
-    std::array<std::uint32_t, kBlock> bits;
-    for (std::int64_t i = 0; i < n; i += kBlock) {
-      const std::int64_t count = std::min(kBlock, n - i);
+    std::array<std::uint32_t, kDrawnAtOnce> bits;
+    for (std::int64_t i = 0; i < n; i += kDrawnAtOnce) {
+      const std::int64_t count = std::min(kDrawnAtOnce, n - i);
       philox_row(bits.data(), dropout_.key,
                  dropout_.first_element + static_cast<std::uint64_t>(first + i), count);
 #pragma omp simd
