@@ -1,7 +1,5 @@
-// Building and walking the trie.
+// Building the trie.
 #include "core/text/byte_trie.hpp"
-
-#include <utility>
 
 namespace weft {
 namespace {
@@ -11,16 +9,7 @@ constexpr int kFirstBits = 10;
 }  // namespace
 
 ByteTrie::ByteTrie()
-    : edges_(std::size_t{1} << kFirstBits),
-      mask_(edges_.size() - 1),
-      shift_(32 - kFirstBits),
-      values_(1, kNone) {}
-
-void ByteTrie::place(Edge edge) {
-  std::size_t i = slot(edge.key);
-  while (edges_[i].key != kEmpty) i = (i + 1) & mask_;
-  edges_[i] = edge;
-}
+    : edges_(std::size_t{1} << kFirstBits), mask_(edges_.size() - 1), shift_(32 - kFirstBits) {}
 
 void ByteTrie::grow() {
   std::vector<Edge> old(2 * edges_.size());
@@ -28,31 +17,34 @@ void ByteTrie::grow() {
   mask_ = edges_.size() - 1;
   --shift_;
   for (const Edge& edge : old) {
-    if (edge.key != kEmpty) place(edge);
+    if (edge.key != kEmpty) edges_[slot_of(edge.key)] = edge;
   }
 }
 
 void ByteTrie::insert(std::string_view key, std::int32_t value) {
   std::int32_t node = kRoot;
-  for (const char byte : key) {
-    std::int32_t next = child(node, byte);
-    if (next == kNone) {
-      next = static_cast<std::int32_t>(values_.size());
-      values_.push_back(kNone);
-      if (2 * values_.size() > edges_.size()) grow();
-      place({edge_key(node, byte), next});
-    }
-    node = next;
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    if (2 * static_cast<std::size_t>(nodes_) > edges_.size()) grow();
+    Edge& edge = edges_[slot_of(edge_key(node, key[i]))];
+    if (edge.key == kEmpty) edge = {edge_key(node, key[i]), nodes_++, kNone};
+    if (i + 1 == key.size()) edge.value = value;
+    node = edge.node;
   }
-  values_[static_cast<std::size_t>(node)] = value;
 }
 
-std::int32_t ByteTrie::walk(std::string_view text, std::int32_t node) const {
+std::int32_t ByteTrie::walk(std::string_view text) const {
+  std::int32_t node = kRoot;
   for (const char byte : text) {
-    node = child(node, byte);
-    if (node == kNone) break;
+    const Edge& edge = edges_[slot_of(edge_key(node, byte))];
+    if (edge.key == kEmpty) return kNone;
+    node = edge.node;
   }
   return node;
+}
+
+std::int32_t ByteTrie::find(std::string_view text) const {
+  const Match match = longest(text);
+  return match.size == text.size() ? match.value : kNone;
 }
 
 }  // namespace weft

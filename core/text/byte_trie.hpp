@@ -22,18 +22,10 @@ class ByteTrie {
   // The value, at least 0, of an equal earlier string is replaced.
   void insert(std::string_view key, std::int32_t value);
 
-  std::int32_t child(std::int32_t node, char byte) const {
-    const std::uint32_t key = edge_key(node, byte);
-    for (std::size_t i = slot(key);; i = (i + 1) & mask_) {
-      if (edges_[i].key == key) return edges_[i].node;
-      if (edges_[i].key == kEmpty) return kNone;
-    }
-  }
-  // kNone when no string ends at the node.
-  std::int32_t value(std::int32_t node) const { return values_[static_cast<std::size_t>(node)]; }
-
   // The node that a string leads to, or kNone.
-  std::int32_t walk(std::string_view text, std::int32_t node = kRoot) const;
+  std::int32_t walk(std::string_view text) const;
+  // The value of a string, or kNone.
+  std::int32_t find(std::string_view text) const;
 
   struct Match {
     std::int32_t value = kNone;
@@ -43,10 +35,11 @@ class ByteTrie {
   Match longest(std::string_view text, std::int32_t node = kRoot) const {
     Match best;
     for (std::size_t i = 0; i < text.size();) {
-      node = child(node, text[i]);
-      if (node == kNone) break;
+      const Edge& edge = edges_[slot_of(edge_key(node, text[i]))];
+      if (edge.key == kEmpty) break;
       ++i;
-      if (value(node) != kNone) best = {value(node), i};
+      if (edge.value != kNone) best = {edge.value, i};
+      node = edge.node;
     }
     return best;
   }
@@ -55,20 +48,25 @@ class ByteTrie {
   static constexpr std::uint32_t kEmpty = 0xFFFFFFFF;
   struct Edge {
     std::uint32_t key = kEmpty;
-    std::int32_t node = kNone;
+    std::int32_t node = kNone;   // that it leads to
+    std::int32_t value = kNone;  // of the string that ends there
   };
 
   static std::uint32_t edge_key(std::int32_t node, char byte) {
     return static_cast<std::uint32_t>(node) << 8 | static_cast<std::uint8_t>(byte);
   }
-  std::size_t slot(std::uint32_t key) const { return key * 0x9E3779B1U >> shift_; }
-  void place(Edge edge);
+  // Where the edge of that key is, or would be.
+  std::size_t slot_of(std::uint32_t key) const {
+    std::size_t i = key * 0x9E3779B1U >> shift_;
+    while (edges_[i].key != key && edges_[i].key != kEmpty) i = (i + 1) & mask_;
+    return i;
+  }
   void grow();
 
   std::vector<Edge> edges_;
   std::size_t mask_;
   int shift_;  // 32 - log2(edges_.size())
-  std::vector<std::int32_t> values_;
+  std::int32_t nodes_ = 1;
 };
 
 }  // namespace weft

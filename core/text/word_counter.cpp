@@ -121,6 +121,7 @@ void read_blocks(const std::vector<std::filesystem::path>& files, BlockQueue& qu
     const std::uintmax_t size = std::filesystem::file_size(file, unknown);
     if (!unknown) total += size;
   }
+  if (progress) progress(0, total);
   std::string block;
   for (const auto& file : files) {
     TextReader reader(file);

@@ -16,7 +16,8 @@ struct WordCount {
   std::int64_t count = 0;
 };
 
-// Called now and then by the calling thread: bytes of the files read so far, as stored, and in all.
+// Called at the start and now and then, by the calling thread: bytes of the files read so far, as
+// stored, and in all.
 using ReadProgress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
 // The words of plain or compressed text or .jsonl files ("text", or "a" and "b"), sorted by falling

@@ -12,8 +12,7 @@ WordPiece::WordPiece(const std::vector<std::string>& tokens, const WordPieceOpti
     trie_.insert(tokens[i], static_cast<std::int32_t>(i));
   }
   inside_ = trie_.walk(options.prefix);
-  const std::int32_t node = trie_.walk(options.unknown);
-  unknown_ = node == ByteTrie::kNone ? ByteTrie::kNone : trie_.value(node);
+  unknown_ = trie_.find(options.unknown);
   if (unknown_ == ByteTrie::kNone) {
     throw InputError("the unknown token \"" + options.unknown + "\" is not in the vocabulary");
   }

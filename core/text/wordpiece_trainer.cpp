@@ -54,6 +54,7 @@ class Trainer {
   }
 
   std::vector<std::string> run(const OnTrainingProgress& progress) {
+    if (progress) report(progress);
     count_pairs();
     while (static_cast<std::int64_t>(tokens_.size()) < training_.vocab_size && merge_best()) {
       if (progress && tokens_.size() % 64 == 0) report(progress);

@@ -30,6 +30,7 @@ struct TrainingProgress {
   Phase phase;
   double done, total;  // counting: bytes of the files as stored; merging: tokens of the vocabulary
 };
+// Called at the start of each phase, now and then, and at its end.
 using OnTrainingProgress = std::function<void(const TrainingProgress&)>;
 
 // [PAD], [UNK], [CLS], [SEP], [MASK], the characters by code point, those that continue a word with

@@ -49,6 +49,7 @@ class TrainingBars {
       finish();
       bar_.emplace(console_, counting ? "counting words" : "merging pieces", p.total / unit,
                    counting ? "MB" : "tokens");
+      bar_->start_at(p.done / unit);
       phase_ = p.phase;
     }
     bar_->update(p.done / unit);
