@@ -97,7 +97,9 @@ int prepare_command(const Arguments& arguments) {
   if (options.text.held_out > 0) {
     print_output(console, arguments.json(), held_out_prefix(options.output), result.held_out);
   }
-  console.info("done in " + duration(elapsed.count()));
+  const auto bytes = static_cast<double>(result.train.text_bytes + result.held_out.text_bytes);
+  const std::string rate = fmt::format(", {:.1f} MB/s", bytes / kMegabyte / elapsed.count());
+  console.info("done in " + duration(elapsed.count()) + (result.resumed ? "" : rate));
   return kDone;
 }
 
