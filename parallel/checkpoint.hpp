@@ -8,16 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "core/base/files.hpp"
 #include "parallel/mesh.hpp"
 #include "parallel/state_tensor.hpp"
 
 namespace weft {
-
-// A small file that goes into the checkpoint as it is: config.json, trainer_state.json, vocab.txt.
-struct SmallFile {
-  std::string name;  // a plain file name
-  std::string content;
-};
 
 // What is saved. On every rank the same tensors in the same order; each `local` is f32. The small
 // files are those of rank 0.
@@ -25,7 +20,7 @@ struct CheckpointContent {
   std::int64_t step = 0;
   std::vector<StateTensor> model;      // the fp32 master weights, by Hugging Face names
   std::vector<StateTensor> optimizer;  // "exp_avg.NAME", "exp_avg_sq.NAME"
-  std::vector<SmallFile> files;
+  std::vector<SmallFile> files;        // go into the checkpoint as they are
 };
 
 struct SaveOptions {

@@ -10,6 +10,12 @@
 
 namespace weft {
 
+// A file small enough to be held whole: config.json, vocab.txt.
+struct SmallFile {
+  std::string name;  // a plain file name
+  std::string content;
+};
+
 // The whole file. Throws InputError naming the file and the system's reason.
 std::string read_file(const std::filesystem::path& path);
 

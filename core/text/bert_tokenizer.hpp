@@ -59,7 +59,7 @@ class BertTokenizer : public Tokenizer {
   bool is_special(std::int32_t id) const override;
   bool starts_word(std::int32_t id) const override;
   std::string hash() const override;
-  void save(const std::filesystem::path& dir) const override;
+  std::vector<SmallFile> files() const override;
 
   const BertTokenizerSpec& spec() const { return spec_; }
 

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/files.hpp"
+
 namespace weft {
 
 struct Encoding {
@@ -53,9 +55,10 @@ class Tokenizer {
   // xxh3-64 of everything that decides ids, as 16 hex digits: stored with token files and
   // checkpoints.
   virtual std::string hash() const = 0;
-  // Writes vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json into an
-  // existing directory.
-  virtual void save(const std::filesystem::path& dir) const = 0;
+  // vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json.
+  virtual std::vector<SmallFile> files() const = 0;
+  // Writes these files into an existing directory.
+  void save(const std::filesystem::path& dir) const;
 };
 
 // Reads tokenizer.json, or vocab.txt + tokenizer_config.json. Throws InputError naming the file.

@@ -179,11 +179,15 @@ std::string BertTokenizer::hash() const {
   return xxh3_64_hex(std::as_bytes(std::span(all)));
 }
 
-void BertTokenizer::save(const std::filesystem::path& dir) const {
-  write_file_atomic(dir / "vocab.txt", vocab_text(*this));
-  write_file_atomic(dir / "tokenizer.json", to_tokenizer_json(spec_).dump(2) + "\n");
-  write_file_atomic(dir / "tokenizer_config.json", config_json(*this).dump(2) + "\n");
-  write_file_atomic(dir / "special_tokens_map.json", names_json(*this).dump(2) + "\n");
+std::vector<SmallFile> BertTokenizer::files() const {
+  return {{"vocab.txt", vocab_text(*this)},
+          {"tokenizer.json", to_tokenizer_json(spec_).dump(2) + "\n"},
+          {"tokenizer_config.json", config_json(*this).dump(2) + "\n"},
+          {"special_tokens_map.json", names_json(*this).dump(2) + "\n"}};
+}
+
+void Tokenizer::save(const std::filesystem::path& dir) const {
+  for (const SmallFile& file : files()) write_file_atomic(dir / file.name, file.content);
 }
 
 }  // namespace weft

@@ -17,12 +17,11 @@ struct RunTensors {
 };
 
 // Writes FOLDER/step-N, which is a Hugging Face directory too, and drops all but the newest `keep`.
-// Collective over the world.
+// Collective over the world; an Error is one on all ranks, as in load_run().
 SavedCheckpoint save_run(const std::filesystem::path& folder, const RunTensors& tensors,
                          const RunState& state, const Tokenizer& tokenizer, Mesh& mesh, int keep);
 
 // Fills weights and moments from a checkpoint. Collective over the world.
-void load_run(const std::filesystem::path& checkpoint, const RunTensors& tensors,
-              const RunState& state, Mesh& mesh);
+void load_run(const std::filesystem::path& checkpoint, const RunTensors& tensors, Mesh& mesh);
 
 }  // namespace weft

@@ -3,14 +3,12 @@
 
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <chrono>
 #include <cstring>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "core/base/error.hpp"
 #include "launch/process.hpp"
 
 namespace weft {
@@ -73,6 +71,13 @@ double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+std::filesystem::path new_file(const std::filesystem::path& dir) {
+  static int number = 0;
+  std::filesystem::create_directories(dir);
+  return dir / fmt::format("events.out.tfevents.{:010}.{}.{}.{}", static_cast<std::int64_t>(now()),
+                           host_name(), getpid(), number++);
+}
+
 }  // namespace
 
 std::uint32_t crc32c(std::string_view data) {
@@ -87,14 +92,9 @@ std::uint32_t masked_crc32c(std::string_view data) {
   return std::rotr(crc32c(data), 15) + 0xA282EAD8U;
 }
 
-EventWriter::EventWriter(const std::filesystem::path& dir, std::int64_t first_step) {
-  static int number = 0;
-  std::filesystem::create_directories(dir);
+EventWriter::EventWriter(const std::filesystem::path& dir, std::int64_t first_step)
+    : file_(new_file(dir)) {
   const double time = now();
-  path_ = dir / fmt::format("events.out.tfevents.{:010}.{}.{}.{}", static_cast<std::int64_t>(time),
-                            host_name(), getpid(), number++);
-  file_ = std::fopen(path_.c_str(), "wb");
-  if (file_ == nullptr) throw Error(path_.string() + ": " + std::strerror(errno));
   std::string version = event_head(time, 0);
   append_bytes(version, 3, "brain.Event:2");
   frame(version);
@@ -106,8 +106,6 @@ EventWriter::EventWriter(const std::filesystem::path& dir, std::int64_t first_st
   append_bytes(start, 7, session);
   frame(start);
 }
-
-EventWriter::~EventWriter() { std::fclose(file_); }
 
 void EventWriter::write(std::int64_t step, double wall_time, const Scalars& scalars) {
   std::string summary;
@@ -129,9 +127,7 @@ void EventWriter::frame(const std::string& event) {
   append_raw(out, masked_crc32c(out));
   out += event;
   append_raw(out, masked_crc32c(event));
-  if (std::fwrite(out.data(), 1, out.size(), file_) != out.size() || std::fflush(file_) != 0) {
-    throw Error(path_.string() + ": " + std::strerror(errno));
-  }
+  file_.append(out);
 }
 
 }  // namespace weft

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "launch/training/appended_file.hpp"
 
 namespace weft {
 
@@ -25,20 +26,16 @@ class EventWriter {
   // event "brain.Event:2" opens it. Events of an earlier run at steps above `first_step` are hidden
   // by a session-start event.
   EventWriter(const std::filesystem::path& dir, std::int64_t first_step);
-  ~EventWriter();
-  EventWriter(const EventWriter&) = delete;
-  EventWriter& operator=(const EventWriter&) = delete;
 
-  // All values of one step; flushed.
+  // All values of one step.
   void write(std::int64_t step, double wall_time, const Scalars& scalars);
 
-  const std::filesystem::path& path() const { return path_; }
+  const AppendedFile& file() const { return file_; }
 
  private:
   void frame(const std::string& event);
 
-  std::filesystem::path path_;
-  std::FILE* file_ = nullptr;
+  AppendedFile file_;
 };
 
 }  // namespace weft

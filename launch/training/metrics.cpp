@@ -1,35 +1,22 @@
 // The records of a run.
 #include "launch/training/metrics.hpp"
 
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <ctime>
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include "core/base/error.hpp"
 #include "core/base/files.hpp"
 
 namespace weft {
 
 namespace {
 
-int open_append(const std::filesystem::path& path) {
-  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (file < 0) throw Error(path.string() + ": " + std::strerror(errno));
+// Ready for appending what follows step `last`.
+std::filesystem::path cut(std::filesystem::path file, std::int64_t last) {
+  cut_json_lines(file, last);
   return file;
-}
-
-// A line goes out in one write to a file opened for appending: a reader never sees half of one.
-void append_line(int file, const std::filesystem::path& path, std::string line) {
-  line += '\n';
-  if (write(file, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
-    throw Error(path.string() + ": " + std::strerror(errno));
-  }
 }
 
 // The step of a line; -1 for what is not a metrics object.
@@ -60,23 +47,15 @@ void cut_json_lines(const std::filesystem::path& file, std::int64_t last) {
   if (kept != text) write_file_atomic(file, kept);
 }
 
-RunRecords::RunRecords(std::filesystem::path dir, const RecordOptions& options)
-    : dir_(std::move(dir)) {
-  cut_json_lines(dir_ / "metrics.jsonl", options.first_step);
-  metrics_file_ = open_append(dir_ / "metrics.jsonl");
-  log_file_ = open_append(dir_ / "log.txt");
+RunRecords::RunRecords(const std::filesystem::path& dir, const RecordOptions& options)
+    : metrics_(cut(dir / "metrics.jsonl", options.first_step)), log_(dir / "log.txt") {
   if (options.tensorboard) {
-    events_ = std::make_unique<EventWriter>(dir_ / "tensorboard", options.first_step);
+    events_ = std::make_unique<EventWriter>(dir / "tensorboard", options.first_step);
   }
 }
 
-RunRecords::~RunRecords() {
-  if (metrics_file_ >= 0) close(metrics_file_);
-  if (log_file_ >= 0) close(log_file_);
-}
-
 void RunRecords::metrics(const Json& values) {
-  append_line(metrics_file_, dir_ / "metrics.jsonl", values.dump());
+  metrics_.append(values.dump() + "\n");
   if (!events_) return;
   Scalars scalars;
   for (const auto& [name, value] : values.items()) {
@@ -89,8 +68,13 @@ void RunRecords::metrics(const Json& values) {
 
 void RunRecords::log(std::string_view line) {
   const std::time_t time = std::time(nullptr);
-  append_line(log_file_, dir_ / "log.txt",
-              fmt::format("{:%Y-%m-%d %H:%M:%S} {}", fmt::localtime(time), line));
+  log_.append(fmt::format("{:%Y-%m-%d %H:%M:%S} {}\n", fmt::localtime(time), line));
+}
+
+std::string RunRecords::failure() const {
+  if (!metrics_.failure().empty()) return metrics_.failure();
+  if (events_ && !events_->file().failure().empty()) return events_->file().failure();
+  return log_.failure();
 }
 
 }  // namespace weft

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/base/json.hpp"
+#include "launch/training/appended_file.hpp"
 #include "launch/training/event_file.hpp"
 
 namespace weft {
@@ -20,20 +21,18 @@ struct RecordOptions {
 class RunRecords {
  public:
   // `dir` exists. Opens what is there and appends.
-  RunRecords(std::filesystem::path dir, const RecordOptions& options);
-  ~RunRecords();
-  RunRecords(const RunRecords&) = delete;
-  RunRecords& operator=(const RunRecords&) = delete;
+  RunRecords(const std::filesystem::path& dir, const RecordOptions& options);
 
-  // One object with a member "step" to metrics.jsonl, in one write; its numbers to the event file.
+  // One object with a member "step" to metrics.jsonl; its numbers to the event file.
   void metrics(const Json& values);
   // A line to log.txt with date and time.
   void log(std::string_view line);
 
+  // Why records wait in memory for a disk that takes them; empty when none do.
+  std::string failure() const;
+
  private:
-  std::filesystem::path dir_;
-  int metrics_file_ = -1;
-  int log_file_ = -1;
+  AppendedFile metrics_, log_;
   std::unique_ptr<EventWriter> events_;
 };
 

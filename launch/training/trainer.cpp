@@ -10,6 +10,7 @@
 #include "core/base/error.hpp"
 #include "core/optim/clip.hpp"
 #include "launch/config/print.hpp"
+#include "launch/failure.hpp"
 #include "launch/training/checkpointing.hpp"
 #include "launch/training/optimization.hpp"
 #include "launch/training/stop_signal.hpp"
@@ -20,6 +21,7 @@ namespace weft {
 namespace {
 
 constexpr int kMaxSkippedInARow = 10;
+constexpr int kMaxFailedSavesInARow = 3;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -36,7 +38,9 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
       schedule_(make_schedule(job.config)) {
   if (point) {
     state_ = point->state;
-    load_run(point->checkpoint, {job.model, optimizer_}, state_, job.mesh);
+    agree(job.mesh.world(), [&] {
+      load_run(point->checkpoint, {job.model, optimizer_}, job.mesh);
+    });
     saved_step_ = state_.step;
     saved_path_ = point->checkpoint;
   }
@@ -61,10 +65,10 @@ ExitStatus Trainer::run() {
     const bool last = state_.step == config_.train.steps;
     if (last || due(config_.log.every)) log_->record(state_, std::move(report));
     if (due(config_.eval.every)) evaluate_now();
-    if (due(config_.checkpoint.every)) save_now();
+    if (due(config_.checkpoint.every) && !last) save_or_try_later();
   }
   evaluate_now();
-  save_now();
+  agree(job_.mesh.world(), [&] { save_now(); });
   log_->say(fmt::format("finished: {} steps, {} tokens, {}; the model is in {}", state_.step,
                         short_number(static_cast<double>(state_.tokens)), duration(state_.seconds),
                         saved_path_.string()));
@@ -160,11 +164,32 @@ void Trainer::save_now() {
   log_->say("saved " + saved.path.string());
 }
 
+// A disk that is full now may have room at the next save: training goes on meanwhile.
+void Trainer::save_or_try_later() {
+  agree(job_.mesh.world(), [&] {
+    try {
+      save_now();
+      failed_saves_in_a_row_ = 0;
+    } catch (const Error& e) {
+      if (++failed_saves_in_a_row_ == kMaxFailedSavesInARow) {
+        throw Error(
+            fmt::format("{} saves in a row failed, the last: {}", failed_saves_in_a_row_, e.what()),
+            "the newest complete checkpoint is untouched: mend the cause, then start the "
+            "same command again");
+      }
+      log_->warn(
+          fmt::format("step {} was not saved: {}; training goes on, the next save is {} "
+                      "steps ahead",
+                      state_.step, e.what(), config_.checkpoint.every));
+    }
+  });
+}
+
 ExitStatus Trainer::stop() {
   const std::string signal = StopSignals::name();
   log_->say(fmt::format("stopping after step {}{}", state_.step,
                         signal.empty() ? " as another rank was asked to" : ": " + signal));
-  save_now();
+  agree(job_.mesh.world(), [&] { save_now(); });
   log_->say(fmt::format("to continue: weft pretrain {}/config.yaml", config_.run.dir));
   return kStopped;
 }

@@ -49,7 +49,8 @@ class Trainer {
   LoaderOptions loader_options(std::int64_t first_step) const;
   bool due(std::int64_t every) const { return every > 0 && state_.step % every == 0; }
   void evaluate_now();
-  void save_now();
+  void save_now();  // an Error is one on all ranks
+  void save_or_try_later();
   ExitStatus stop();
 
   TrainingJob job_;
@@ -60,7 +61,7 @@ class Trainer {
   Schedule schedule_;
   RunState state_;
   std::optional<TrainingLog> log_;
-  int skipped_in_a_row_ = 0;
+  int skipped_in_a_row_ = 0, failed_saves_in_a_row_ = 0;
   std::int64_t saved_step_ = -1;  // -1: none yet
   std::filesystem::path saved_path_;
 };

@@ -113,9 +113,16 @@ void TrainingLog::warn(const std::string& line) {
 
 void TrainingLog::write(const Json& values) {
   records_->metrics(values);
+  warn_once_of(records_->failure());
   if (!json_) return;
   progress_.clear();
   console_->result(values.dump());
+}
+
+// A full disk need not end the run; it is told when it begins.
+void TrainingLog::warn_once_of(const std::string& failure) {
+  if (!failure.empty() && !behind_) warn(failure + "; records wait in memory meanwhile");
+  behind_ = !failure.empty();
 }
 
 std::string describe(const Evaluation& e) {

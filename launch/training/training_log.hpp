@@ -43,6 +43,7 @@ class TrainingLog {
 
  private:
   void write(const Json& values);
+  void warn_once_of(const std::string& failure);
 
   const Console* console_;
   Mesh* mesh_;
@@ -51,6 +52,7 @@ class TrainingLog {
   std::unique_ptr<RunRecords> records_;  // rank 0
   Progress progress_;
   std::string note_;
+  bool behind_ = false;  // records wait for a disk that takes them
   struct {
     double seconds = 0, flops = 0;
     std::int64_t tokens = 0;

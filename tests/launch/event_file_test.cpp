@@ -1,10 +1,12 @@
 // Event files, read back frame by frame with every checksum; and the lines of metrics.jsonl.
 #include "launch/training/event_file.hpp"
 
+#include <csignal>
 #include <cstring>
 #include <fstream>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "core/base/error.hpp"
 #include "core/base/files.hpp"
@@ -31,12 +33,34 @@ TEST(EventFile, Crc32cOfTheStandardsExamples) {
   EXPECT_EQ(crc32c(""), 0U);
 }
 
+TEST(AppendedFile, WhatAFullDiskRefusedIsWrittenLater) {
+  const ScratchDir dir;
+  AppendedFile file(dir / "log.txt");
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{.rlim_cur = 10, .rlim_max = before.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  file.append("first\n");
+  EXPECT_EQ(file.failure(), "");
+  file.append("second\n");
+  file.append("third\n");
+  const std::string failure = file.failure();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(failure, (dir / "log.txt").string() + ": cannot write: File too large");
+  EXPECT_EQ(read_file(dir / "log.txt"), "first\nseco");
+  file.append("fourth\n");
+  EXPECT_EQ(file.failure(), "");
+  EXPECT_EQ(read_file(dir / "log.txt"), "first\nsecond\nthird\nfourth\n");
+}
+
 TEST(EventFile, ScalarsReadBack) {
   const ScratchDir dir;
   std::filesystem::path path;
   {
     EventWriter writer(dir / "tensorboard", 0);
-    path = writer.path();
+    path = writer.file().path();
     writer.write(1, 1700000000.5, {{"loss", 9.25}, {"lr", 1e-4}});
     writer.write(std::int64_t{1} << 40, 1700000001.5, {{"loss", -0.5}});
   }
@@ -55,7 +79,7 @@ TEST(EventFile, ScalarsReadBack) {
 TEST(EventFile, AResumedRunStartsASession) {
   const ScratchDir dir;
   const EventWriter writer(dir.path(), 500);
-  const std::vector<ReadEvent> events = read_events(writer.path());
+  const std::vector<ReadEvent> events = read_events(writer.file().path());
   ASSERT_EQ(events.size(), 2U);
   EXPECT_TRUE(events[1].session_start);
   EXPECT_EQ(events[1].step, 501);
@@ -67,7 +91,7 @@ TEST(EventFile, TheReaderRefusesAFlippedBit) {
   std::filesystem::path path;
   {
     EventWriter writer(dir.path(), 0);
-    path = writer.path();
+    path = writer.file().path();
     writer.write(1, 1.0, {{"loss", 1.0}});
   }
   const std::string good = read_file(path);

@@ -69,7 +69,7 @@ class FakeTokenizer final : public Tokenizer {
   bool is_special(std::int32_t id) const override { return id < 5; }
   bool starts_word(std::int32_t id) const override { return id < 5 + words_; }
   std::string hash() const override { return "fake-" + std::to_string(words_); }
-  void save(const std::filesystem::path&) const override {}
+  std::vector<SmallFile> files() const override { return {}; }
 
  private:
   std::int32_t words_;

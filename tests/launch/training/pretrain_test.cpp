@@ -249,6 +249,40 @@ TEST(Pretrain, GradientsThatAreNotFiniteAreSkippedAndThenStopTheRun) {
   EXPECT_EQ(r.err.find("step 11"), std::string::npos);
 }
 
+// A limit on the size of files, 32 blocks of 512 bytes: the logs stay below it, the weights do not.
+constexpr const char* kSmallFilesOnly = "trap '' XFSZ; ulimit -S -f 32; ";
+
+TEST(Pretrain, ThreeFailedSavesInARowEndTheRun) {
+  const fs::path dir = new_directory("run") / "r";
+  const ProgramResult r =
+      run_shell(kSmallFilesOnly + std::string("$WEFT pretrain ") +
+                write_config(tiny_config(dir)).string() + " --set checkpoint.every=2");
+  EXPECT_EQ(r.status, 1);
+  EXPECT_NE(r.err.find("step 2 was not saved"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("step 4 was not saved"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("error: 3 saves in a row failed"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("model.safetensors: cannot write: File too large"), std::string::npos)
+      << r.err;
+  EXPECT_EQ(read_metrics(dir, "loss").rbegin()->first, 6);
+  EXPECT_TRUE(fs::is_empty(dir / "checkpoints")) << "something half-written remained";
+}
+
+TEST(Pretrain, TrainsOnAfterAFailedSaveAndSavesAtTheNext) {
+  const fs::path dir = new_directory("run") / "r";
+  // The limit is lifted when the first save has failed.
+  const ProgramResult r = run_shell(
+      "(" + std::string(kSmallFilesOnly) + "OMP_NUM_THREADS=1 exec $WEFT pretrain " +
+      write_config(tiny_config(dir)).string() +
+      " --set checkpoint.every=200 --set train.steps=600 --set eval.every=0 --set log.every=5) & "
+      "job=$!; until grep -q 'was not saved' " +
+      (dir / "log.txt").string() +
+      " 2>/dev/null; do sleep 0.02; done; prlimit --pid $job --fsize=unlimited; wait $job");
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.err.find("step 200 was not saved"), std::string::npos) << r.err;
+  EXPECT_TRUE(fs::exists(dir / "checkpoints/step-00000600/model.safetensors"));
+  EXPECT_EQ(read_metrics(dir, "loss").size(), 120U);  // records waited too
+}
+
 TEST(Pretrain, ResumesFromACheckpointOfAnotherRun) {
   const fs::path dir = new_directory("run");
   ASSERT_EQ(pretrain(tiny_config(dir / "one")).status, 0);
