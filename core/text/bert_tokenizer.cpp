@@ -70,11 +70,22 @@ void check_added(const BertTokenizerSpec& spec) {
   }
 }
 
-const BertTokenizerSpec& checked(const BertTokenizerSpec& spec) {
-  std::size_t bytes = 0;
-  for (const std::string& token : spec.vocab) bytes += token.size();
-  for (const AddedToken& token : spec.added) bytes += token.content.size();
-  if (bytes > ByteTrie::kMaxBytes) throw InputError("the vocabulary is larger than 16 MB");
+// The named special tokens are added tokens too, whether the files list them as such or not:
+// transformers does the same, and masking relies on it.
+BertTokenizerSpec with_named_tokens(BertTokenizerSpec spec) {
+  const SpecialNames& names = spec.names;
+  for (const std::string& name :
+       {names.pad, spec.model.unknown, names.cls, names.sep, names.mask}) {
+    const auto listed = std::find_if(spec.added.begin(), spec.added.end(),
+                                     [&](const AddedToken& t) { return t.content == name; });
+    const auto known = std::find(spec.vocab.begin(), spec.vocab.end(), name);
+    if (listed != spec.added.end()) {
+      listed->special = true;
+    } else if (known != spec.vocab.end()) {
+      const auto id = static_cast<std::int32_t>(known - spec.vocab.begin());
+      spec.added.push_back({.id = id, .content = name});
+    }
+  }
   check_added(spec);
   return spec;
 }
@@ -116,8 +127,8 @@ void clean_up(std::string& token) {
 }  // namespace
 
 BertTokenizer::BertTokenizer(BertTokenizerSpec spec)
-    : spec_(std::move(spec)),
-      model_(checked(spec_).vocab, spec_.model),
+    : spec_(with_named_tokens(std::move(spec))),
+      model_(spec_.vocab, spec_.model),
       raw_finder_(raw_finder(spec_)),
       normalized_finder_(normalized_finder(spec_, table_)),
       tokens_(all_tokens(spec_)) {

@@ -1,6 +1,8 @@
 // Building the trie.
 #include "core/text/byte_trie.hpp"
 
+#include "core/base/error.hpp"
+
 namespace weft {
 namespace {
 
@@ -26,7 +28,10 @@ void ByteTrie::insert(std::string_view key, std::int32_t value) {
   for (std::size_t i = 0; i < key.size(); ++i) {
     if (2 * static_cast<std::size_t>(nodes_) > edges_.size()) grow();
     Edge& edge = edges_[slot_of(edge_key(node, key[i]))];
-    if (edge.key == kEmpty) edge = {edge_key(node, key[i]), nodes_++, kNone};
+    if (edge.key == kEmpty) {
+      if (nodes_ > kLastNode) throw InputError("the vocabulary is larger than 16 MB");
+      edge = {edge_key(node, key[i]), nodes_++, kNone};
+    }
     if (i + 1 == key.size()) edge.value = value;
     node = edge.node;
   }

@@ -14,12 +14,12 @@ class ByteTrie {
  public:
   static constexpr std::int32_t kRoot = 0;
   static constexpr std::int32_t kNone = -1;
-  // Strings of this many bytes in all are the most it holds.
+  // Strings of this many bytes in all always fit: each byte takes a node at most.
   static constexpr std::size_t kMaxBytes = (std::size_t{1} << 24) - 2;
 
   ByteTrie();
 
-  // The value, at least 0, of an equal earlier string is replaced.
+  // The value, at least 0, of an equal earlier string is replaced. Throws InputError when full.
   void insert(std::string_view key, std::int32_t value);
 
   // The node that a string leads to, or kNone.
@@ -46,6 +46,7 @@ class ByteTrie {
 
  private:
   static constexpr std::uint32_t kEmpty = 0xFFFFFFFF;
+  static constexpr std::int32_t kLastNode = kMaxBytes;  // one more, and a key would be kEmpty
   struct Edge {
     std::uint32_t key = kEmpty;
     std::int32_t node = kNone;   // that it leads to

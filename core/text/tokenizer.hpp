@@ -49,7 +49,7 @@ class Tokenizer {
   virtual const std::string& token(std::int32_t id) const = 0;
   virtual std::int32_t id_of(std::string_view token) const = 0;  // -1: not in the vocabulary
   virtual const SpecialTokens& special() const = 0;
-  virtual bool is_special(std::int32_t id) const = 0;
+  virtual bool is_special(std::int32_t id) const = 0;  // at least those of special()
   // Whether the id begins a word (WordPiece: no "##"): whole-word masking.
   virtual bool starts_word(std::int32_t id) const = 0;
   // xxh3-64 of everything that decides ids, as 16 hex digits: stored with token files and

@@ -1,4 +1,5 @@
 // Reads a tokenizer's directory: tokenizer.json, or vocab.txt and its settings.
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -61,10 +62,18 @@ void read_names(const JsonFields& config, SpecialNames& names) {
   names.mask = token_name(config, "mask_token", names.mask);
 }
 
-void read_normalizer(const JsonFields& config, BertNormalizerOptions& options) {
+BertNormalizerOptions read_normalizer(const JsonFields& config) {
+  BertNormalizerOptions options;
   options.lowercase = config.boolean("do_lower_case", true);
   if (config.find("strip_accents")) options.strip_accents = config.boolean("strip_accents", true);
   options.handle_chinese_chars = config.boolean("tokenize_chinese_chars", true);
+  return options;
+}
+
+// With or without "Fast" at the end.
+bool is_bert_class(const std::string& name) {
+  return name.starts_with("BertTokenizer") || name.starts_with("DistilBertTokenizer") ||
+         name.starts_with("ElectraTokenizer") || name.starts_with("MobileBertTokenizer");
 }
 
 // Many files say 1e30 for "no limit".
@@ -77,10 +86,9 @@ std::int64_t read_max_length(const JsonFields& config) {
 
 void check_class(const JsonFields& config) {
   const std::string name = config.string("tokenizer_class", "BertTokenizer");
-  for (const char* known : {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer",
-                            "MobileBertTokenizer", "PreTrainedTokenizer", "TokenizersBackend"}) {
-    if (name.starts_with(known)) return;
-  }
+  const bool generic =
+      name.starts_with("PreTrainedTokenizer") || name.starts_with("TokenizersBackend");
+  if (generic || is_bert_class(name)) return;
   throw InputError(config.path("tokenizer_class") + " \"" + name + "\" is not supported",
                    "this version reads BERT tokenizers");
 }
@@ -103,21 +111,11 @@ std::int32_t position(const std::vector<std::string>& vocab, const std::string& 
   return found == vocab.end() ? -1 : static_cast<std::int32_t>(found - vocab.begin());
 }
 
-std::vector<AddedToken> special_tokens(const BertTokenizerSpec& spec) {
-  const SpecialNames& names = spec.names;
-  std::vector<AddedToken> added;
-  for (const std::string& name : {names.pad, names.unk, names.cls, names.sep, names.mask}) {
-    const std::int32_t id = position(spec.vocab, name);
-    if (id >= 0) added.push_back({.id = id, .content = name});
-  }
-  return added;
-}
-
 BertTokenizerSpec from_vocab(const fs::path& vocab, const JsonFields& config) {
   check_class(config);
   BertTokenizerSpec spec;
   spec.vocab = read_vocab(vocab);
-  read_normalizer(config, spec.normalizer);
+  spec.normalizer = read_normalizer(config);
   read_names(config, spec.names);
   spec.model.unknown = spec.names.unk;
   for (const std::string& name : {spec.names.unk, spec.names.cls, spec.names.sep}) {
@@ -129,7 +127,7 @@ BertTokenizerSpec from_vocab(const fs::path& vocab, const JsonFields& config) {
   }
   spec.layout =
       Template::bert(position(spec.vocab, spec.names.cls), position(spec.vocab, spec.names.sep));
-  spec.added = config.find("added_tokens_decoder") ? read_added(config) : special_tokens(spec);
+  if (config.find("added_tokens_decoder")) spec.added = read_added(config);
   return spec;
 }
 
@@ -149,6 +147,10 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& dir) {
   BertTokenizerSpec spec =
       whole ? parse_tokenizer_json(read_json(json), json.string()) : from_vocab(vocab, settings);
   if (whole) read_names(settings, spec.names);
+  // These classes build the normalizer anew, in transformers too; others leave tokenizer.json's.
+  if (is_bert_class(settings.string("tokenizer_class", ""))) {
+    spec.normalizer = read_normalizer(settings);
+  }
   spec.model_max_length = read_max_length(settings);
   try {
     return std::make_unique<BertTokenizer>(std::move(spec));

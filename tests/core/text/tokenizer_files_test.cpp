@@ -88,12 +88,45 @@ TEST(TokenizerFiles, SpecialTokensMayHaveOtherNames) {
   EXPECT_TRUE(tokenizer->is_special(4));
 }
 
-TEST(TokenizerFiles, TokenizerJsonWinsOverTheSettings) {
+// Ids of "AB" with a lower-casing tokenizer.json, as AutoTokenizer of transformers 5 gives them.
+TEST(TokenizerFiles, TheClassDecidesWhetherTheSettingsWinOverTokenizerJson) {
   const TemporaryFolder folder;
   folder.write("tokenizer.json", small_json().dump());
   folder.write("vocab.txt", kVocab);
-  folder.write("tokenizer_config.json", R"({"do_lower_case": false})");
-  EXPECT_EQ(load_tokenizer(folder.path())->encode("AB").ids, (Ids{1, 3, 4, 2}));
+  const auto ids = [&](const std::string& config) {
+    folder.write("tokenizer_config.json", config);
+    return load_tokenizer(folder.path())->encode("AB").ids;
+  };
+  const Ids lower = {1, 3, 4, 2}, cased = {1, 0, 2};
+  EXPECT_EQ(ids(R"({"do_lower_case": false})"), lower);
+  EXPECT_EQ(ids(R"({"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": false})"),
+            lower);
+  EXPECT_EQ(ids(R"({"tokenizer_class": "BertTokenizer", "do_lower_case": false})"), cased);
+  Json json = small_json();
+  json["normalizer"]["lowercase"] = false;
+  folder.write("tokenizer.json", json.dump());
+  EXPECT_EQ(ids("{}"), cased);
+  EXPECT_EQ(ids(R"({"tokenizer_class": "BertTokenizerFast"})"), lower);  // the setting's default
+}
+
+void expect_named_tokens_are_special(const Tokenizer& tokenizer) {
+  const SpecialTokens& s = tokenizer.special();
+  for (const std::int32_t id : {s.pad, s.unk, s.cls, s.sep, s.mask}) {
+    ASSERT_GE(id, 0);
+    EXPECT_TRUE(tokenizer.is_special(id)) << tokenizer.token(id);
+    EXPECT_EQ(tokenizer.encode(tokenizer.token(id), {.special_tokens = false}).ids, Ids{id});
+  }
+}
+
+TEST(TokenizerFiles, NamedTokensAreSpecialWhetherListedOrNot) {
+  expect_named_tokens_are_special(*from_vocab(
+      kVocab, R"({"added_tokens_decoder": {"1": {"content": "[UNK]", "special": true}}})"));
+  Json json = small_json();
+  json.erase("added_tokens");
+  json["model"]["vocab"].update({{"[MASK]", 5}, {"[PAD]", 6}});
+  expect_named_tokens_are_special(*from_json(json));
+  json["added_tokens"] = {{{"id", 5}, {"content", "[MASK]"}, {"special", false}}};
+  expect_named_tokens_are_special(*from_json(json));
 }
 
 TEST(TokenizerFiles, AddedTokensAreFoundFirst) {
@@ -110,7 +143,8 @@ TEST(TokenizerFiles, AddedTokensAreFoundFirst) {
   EXPECT_EQ(encode("[UNK]ab").ids, (Ids{0, 3, 4}));
   EXPECT_EQ(encode("abbbb").ids, (Ids{3, 4, 4, 4, 4}));
   EXPECT_EQ(encode("abbbbb").ids, Ids{0});  // longer than 5 characters
-  EXPECT_EQ(tokenizer->decode({1, 3, 4, 2, 5}), "[CLS] ab [SEP] Foo");
+  EXPECT_EQ(tokenizer->decode({1, 3, 4, 2, 5}), "ab Foo");
+  EXPECT_EQ(tokenizer->decode({1, 3, 4, 2, 5}, false), "[CLS] ab [SEP] Foo");
   EXPECT_EQ(tokenizer->decode({0, 3}), "a");
   EXPECT_EQ(tokenizer->decode({0, 3}, false), "[UNK] a");
 }
