@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kExtensions[] = {".bin", ".idx", ".json"};
+// In the order of their renames: the index, without which there is no token file, goes last.
+constexpr const char* kExtensions[] = {".bin", ".json", ".idx"};
 
 std::uint64_t check_inputs(const PrepareOptions& options) {
   if (options.files.empty()) throw InputError("no input files");
@@ -215,13 +216,17 @@ class Preparation {
   }
 
   // May have been interrupted in an earlier call: what is not there any more has been renamed.
+  // A replaced output loses its index first, so that old and new files are never taken for one.
   void rename_all() {
     const char* names[] = {"train", "held-out"};
     const auto targets = prefixes(options_);
     for (std::size_t i = 0; i < targets.size(); ++i) {
+      const fs::path from = directory_.path() / names[i];
+      if (fs::exists(token_file_path(from, ".idx")))
+        fs::remove(token_file_path(targets[i], ".idx"));
       for (const char* extension : kExtensions) {
-        const fs::path from = directory_.path() / (std::string(names[i]) + extension);
-        if (fs::exists(from)) rename_path(from, token_file_path(targets[i], extension));
+        const fs::path file = token_file_path(from, extension);
+        if (fs::exists(file)) rename_path(file, token_file_path(targets[i], extension));
       }
     }
     fsync_path(directory_.path().has_parent_path() ? directory_.path().parent_path() : ".");

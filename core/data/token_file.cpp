@@ -147,6 +147,11 @@ void TokenFile::check_sentences() {
     }
     tokens_ += n;
   }
+  if (tokens_ * type_.size != size) {
+    const fs::path bin = token_file_path(prefix_, ".bin");
+    refuse(bin, fmt::format("has {} bytes, but the {} tokens of the .idx beside it take {}", size,
+                            tokens_, tokens_ * type_.size));
+  }
 }
 
 void TokenFile::check_documents() const {

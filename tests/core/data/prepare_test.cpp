@@ -265,29 +265,60 @@ TEST_F(PrepareTest, TwoRunsCannotShareAnOutput) {
   EXPECT_EQ(second, (dir_ / "out.partial").string() + ": another weft prepare is at work here");
 }
 
-// Killed while the finished files were being renamed: the rest of the renames is all that is left.
+// Killed while the finished files were being renamed: the rest of the renames is all that is left,
+// and until it is done no half of the new files is taken for the output, nor joined to an old one.
 TEST_F(PrepareTest, ARunKilledBetweenItsRenamesIsFinished) {
   put(dir_ / "a.txt", "1 2\n\n3\n");
+  put(dir_ / "old.txt", "4 5\n\n6\n");  // as many of everything
   auto o = options({"a.txt"});
-  o.stop = [] { return true; };
-  prepare(o, kTokenizer);  // saved behind the last line
-  const auto working = dir_ / "out.partial";
-  o.stop = nullptr;
   o.output = dir_ / "whole";
   prepare(o, kTokenizer);
-  Json state = read_json(working / "state.json");
-  state["complete"] = true;
-  put(working / "state.json", state.dump());
-  fs::copy(dir_ / "whole.bin", dir_ / "out.bin");
-  fs::remove(working / "train.bin");
-  for (const char* extension : {".idx", ".json"}) {
-    fs::copy(token_file_path(o.output, extension), working / (std::string("train") + extension),
-             fs::copy_options::overwrite_existing);
+  const auto working = dir_ / "killed.partial";
+  for (int renamed = 0; renamed <= 3; ++renamed) {
+    o.files = {dir_ / "old.txt"};
+    o.output = dir_ / "killed";
+    o.force = true;
+    prepare(o, kTokenizer);
+    o.files = {dir_ / "a.txt"};
+    o.stop = [] { return true; };
+    prepare(o, kTokenizer);  // saved behind the last line
+    o.stop = nullptr;
+    o.force = false;
+    Json state = read_json(working / "state.json");
+    state["complete"] = true;
+    put(working / "state.json", state.dump());
+    fs::remove(token_file_path(o.output, ".idx"));
+    int moved = 0;
+    for (const char* extension : {".bin", ".json", ".idx"}) {
+      const fs::path to = moved++ < renamed ? token_file_path(o.output, extension)
+                                            : working / (std::string("train") + extension);
+      fs::remove(working / (std::string("train") + extension));
+      fs::copy(token_file_path(dir_ / "whole", extension), to,
+               fs::copy_options::overwrite_existing);
+    }
+    EXPECT_TRUE(prepare(o, kTokenizer).resumed);
+    EXPECT_EQ(bytes_of(o.output), bytes_of(dir_ / "whole")) << renamed;
+    EXPECT_FALSE(fs::exists(working));
   }
-  o.output = dir_ / "out";
-  EXPECT_TRUE(prepare(o, kTokenizer).resumed);
-  EXPECT_EQ(bytes_of(dir_ / "out"), bytes_of(dir_ / "whole"));
-  EXPECT_FALSE(fs::exists(working));
+}
+
+// The rename of the description fails, as if the run ended there.
+TEST_F(PrepareTest, AReplacedOutputIsNeverHalfOldAndHalfNew) {
+  put(dir_ / "a.txt", "1 2\n\n3\n");
+  auto o = options({"a.txt"});
+  prepare(o, kTokenizer);
+  const fs::path description = token_file_path(o.output, ".json");
+  fs::remove(description);
+  fs::create_directories(description / "in-the-way");
+  put(dir_ / "a.txt", "4 5\n\n6\n");
+  o.force = true;
+  EXPECT_THROW(prepare(o, kTokenizer), Error);
+  EXPECT_EQ(error_of([&] { TokenFile file(o.output); }),
+            token_file_path(o.output, ".idx").string() + ": no such token file");
+  fs::remove_all(description);
+  o.force = false;
+  prepare(o, kTokenizer);
+  EXPECT_EQ(content(o.output), "4 5\n6\n");
 }
 
 TEST_F(PrepareTest, HeldOutDocumentsDependOnTheirContentAlone) {

@@ -136,6 +136,13 @@ TEST_F(DamagedTokenFile, EveryTruncationOfTheTokensIsRefused) {
   }
 }
 
+TEST_F(DamagedTokenFile, TokensThatTheIndexDoesNotKnowAreRefused) {
+  const fs::path path = token_file_path(prefix_, ".bin");
+  replace(path, bin_ + std::string(2, '\1'));
+  EXPECT_EQ(error_of([&] { TokenFile file(prefix_); }),
+            path.string() + ": has 22 bytes, but the 10 tokens of the .idx beside it take 20");
+}
+
 TEST_F(DamagedTokenFile, EveryBitFlipIsRefusedOrHarmless) {
   for (const bool with_json : {true, false}) {  // without, less is known to compare with
     if (!with_json) fs::remove(token_file_path(prefix_, ".json"));
