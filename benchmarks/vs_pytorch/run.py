@@ -67,16 +67,16 @@ class Worker:
 def start_workers(options, precision):
     shape = ["--precision", precision, "--threads", str(options.threads), "--batch", str(options.batch)]
     shape += ["--length", str(options.length), "--masked", str(options.masked), "--layers", str(options.layers)]
-    threads = {"OMP_NUM_THREADS": str(options.threads), "MKL_NUM_THREADS": str(options.threads)}
-    torch_environment = {**threads, "OMP_WAIT_POLICY": "passive"}
+    threads = str(options.threads)
+    environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
     torch_command = [options.python, os.path.join(HERE, "torch_worker.py"), *shape]
     print(f"{precision}: starting and warming up Weft, PyTorch eager, PyTorch compiled ...", file=sys.stderr)
     workers = [
-        Worker("weft", [options.weft, *shape], threads),
-        Worker("pytorch eager", torch_command, torch_environment),
+        Worker("weft", [options.weft, *shape], environment),
+        Worker("pytorch eager", torch_command, environment),
     ]
     if not options.no_compile:
-        workers.append(Worker("pytorch compiled", [*torch_command, "--compile"], torch_environment))
+        workers.append(Worker("pytorch compiled", [*torch_command, "--compile"], environment))
     return workers
 
 
@@ -93,6 +93,9 @@ def compare(options, precision):
     for worker in workers:
         worker.finish()
     sides = [w.summary() for w in workers]
+    losses = [s["last_loss"] for s in sides]
+    if max(losses) - min(losses) > 0.3:  # random words: all stay near log(vocabulary)
+        sys.exit(f"error: the sides do not train the same: their losses are {losses}")
     weft, torch = sides[0], min(sides[1:], key=lambda s: s["median_s"])
     least_torch_memory = min(s["peak_rss"] for s in sides[1:])
     return {
@@ -145,7 +148,7 @@ def main():
     parser.add_argument("--masked", type=int, default=154, help="masked places of a batch")
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
-    parser.add_argument("--output", default="vs_pytorch.json")
+    parser.add_argument("--output", default=os.path.join(ROOT, "build/vs_pytorch.json"), help="the numbers as JSON")
     options = parser.parse_args()
     if not os.access(options.weft, os.X_OK):
         sys.exit(f"error: no {options.weft}: cmake --preset cpu -DWEFT_BUILD_BENCHMARKS=ON && cmake --build --preset cpu")
