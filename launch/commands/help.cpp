@@ -6,7 +6,7 @@
 #include "launch/arguments.hpp"
 #include "launch/cli.hpp"
 #include "launch/commands.hpp"
-#include "launch/config/print.hpp"
+#include "launch/config/reference.hpp"
 
 namespace weft {
 

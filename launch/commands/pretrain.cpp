@@ -12,6 +12,7 @@
 #include "launch/model_dir.hpp"
 #include "launch/process.hpp"
 #include "launch/training/run_summary.hpp"
+#include "launch/training/schedule_notes.hpp"
 #include "launch/training/stop_signal.hpp"
 #include "launch/training/trainer.hpp"
 #include "models/hf_state.hpp"
@@ -88,6 +89,7 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
                              config.run.dir, point->state.step, config.train.steps));
     return kDone;
   }
+  tell_schedule(config, point ? point->state.config : Json::object(), console);
   prepare_run_directory(config, point, mesh.world());
   const auto model = make_model(config.model.keys, mesh, config.train.precision, config.run.seed);
   if (!point && !config.model.from.empty()) load_from(config, *model, mesh, console);
@@ -127,6 +129,7 @@ int pretrain_command(const Arguments& arguments) {
   if (arguments.flag("dry-run")) {
     const auto model = build_model(in.config.model.keys, mesh, in.config.train.precision);
     console.result_text(run_summary(in.config, *model, *in.train, mesh) + "\n");
+    tell_schedule(in.config, Json::object(), console);
     return kDone;
   }
   return train(arguments, in, mesh, console);

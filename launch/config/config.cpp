@@ -148,7 +148,12 @@ void check_required(const std::vector<ConfigKey>& keys, const Config& config,
 
 std::string Config::at(const std::string& key) const {
   const auto it = origins.find(key);
-  return it == origins.end() || it->second == "derived" ? "" : it->second + ": ";
+  return it == origins.end() || it->second == kDerived ? "" : it->second + ": ";
+}
+
+bool Config::derived(const std::string& key) const {
+  const auto it = origins.find(key);
+  return it != origins.end() && it->second == kDerived;
 }
 
 Config config_from_tree(const ConfigNode& root) {

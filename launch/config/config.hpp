@@ -18,6 +18,9 @@ namespace weft {
 
 enum class Recompute { none, full };
 
+// The origin of a value that follows from other keys.
+inline constexpr const char* kDerived = "derived";
+
 // Keys, ranges and explanations of the sections stand in keys.cpp. Zeros marked "derived"
 // are filled from other keys by resolve_config().
 struct Config {
@@ -69,11 +72,13 @@ struct Config {
   } eval;
 
   // Where a value came from, by dotted key: "configs/bert.yaml:12", "--set optimizer.lr",
-  // "derived". A key without an entry has its default.
+  // kDerived. A key without an entry has its default.
   std::map<std::string, std::string> origins;
 
   // "configs/bert.yaml:12: " if the key was given, else "": the beginning of a message about it.
   std::string at(const std::string& key) const;
+  // Whether the key follows from others, as they are now.
+  bool derived(const std::string& key) const;
 };
 
 // Reads a file and then the assignments of --set, in order. Checks every key and value by itself.

@@ -85,7 +85,7 @@ void add_schedule(std::vector<ConfigKey>& keys, Config& c) {
   keys.push_back(whole_key("schedule.warmup_steps", s.warmup_steps, {0, kManySteps},
                            "steps of linear warm-up"));
   keys.push_back(whole_key("schedule.decay_steps", s.decay_steps, {1, kManySteps},
-                           "step at which the decay ends: train.steps unless given"));
+                           "step at which the decay ends; train.steps, unless given"));
   keys.back().derived = true;
   keys.push_back(
       real_key("schedule.power", s.power, above(0, 100), "exponent of the polynomial decay"));

@@ -56,7 +56,7 @@ void resolve_batch(Config& c, int ranks) {
   const std::int64_t samples = t.global_batch / data_ranks;
   if (t.micro_batch == 0) {
     t.micro_batch = default_micro_batch(samples);
-    c.origins["train.micro_batch"] = "derived";
+    c.origins["train.micro_batch"] = kDerived;
   }
   if (samples % t.micro_batch != 0) {
     throw InputError(fmt::format("{}train.global_batch: {} is not divisible by {} x {} data rank{}",
@@ -73,13 +73,13 @@ void resolve_batch(Config& c, int ranks) {
 void resolve_schedule(Config& c) {
   auto& s = c.schedule;
   if (s.decay_steps == 0) {
-    s.decay_steps = c.train.steps;
-    c.origins["schedule.decay_steps"] = "derived";
+    s.decay_steps = std::max(c.train.steps, s.warmup_steps);  // a short trial may end in warm-up
+    c.origins["schedule.decay_steps"] = kDerived;
   }
   if (s.warmup_steps > s.decay_steps) {
     throw InputError(fmt::format("{}schedule.warmup_steps: {} is more than {}",
-                                 place(c, "schedule.warmup_steps", "train.steps"), s.warmup_steps,
-                                 other(c, "schedule.decay_steps", s.decay_steps)),
+                                 place(c, "schedule.warmup_steps", "schedule.decay_steps"),
+                                 s.warmup_steps, other(c, "schedule.decay_steps", s.decay_steps)),
                      "warm-up is a part of the schedule: use fewer steps of it");
   }
   if (s.min_lr > c.optimizer.lr) {
@@ -94,7 +94,7 @@ void resolve_records(Config& c) {
   if (c.run.name.empty()) {
     c.run.name = std::filesystem::path(c.run.dir).lexically_normal().filename().string();
     if (c.run.name.empty()) c.run.name = "run";
-    c.origins["run.name"] = "derived";
+    c.origins["run.name"] = kDerived;
   }
   if (c.data.eval.empty()) {
     if (!c.at("eval.every").empty() && c.eval.every > 0) {
@@ -103,7 +103,7 @@ void resolve_records(Config& c) {
           "name held-out token files: data: {eval: [{path: data/held-out}]}");
     }
     c.eval.every = 0;
-    c.origins["eval.every"] = "derived";
+    c.origins["eval.every"] = kDerived;
   }
 }
 
@@ -133,7 +133,7 @@ void set_vocabulary(Config& c, Json& model, const Tokenizer& tokenizer) {
   const auto derive = [&](const char* key, std::int64_t value) {
     if (model.contains(key)) return;
     model[key] = value;
-    c.origins[std::string("model.") + key] = "derived";
+    c.origins[std::string("model.") + key] = kDerived;
   };
   derive("vocab_size", size);
   if (tokenizer.special().pad >= 0) derive("pad_token_id", tokenizer.special().pad);

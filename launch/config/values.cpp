@@ -1,6 +1,7 @@
 // Typed values of a configuration.
 #include "launch/config/values.hpp"
 
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -51,6 +52,14 @@ double number_in(const ConfigNode& node, const std::string& path, const RealRang
 
 std::string wanted_number(const RealRange& r) {
   return fmt::format("a number {} {} up to {}", r.open ? "above" : "from", r.min, r.max);
+}
+
+bool plain_text(const std::string& s) {
+  const auto fits = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '/' || c == '-' || c == '.';
+  };
+  return !s.empty() && std::isalpha(static_cast<unsigned char>(s[0])) != 0 &&
+         std::all_of(s.begin(), s.end(), fits) && s != "true" && s != "false" && s != "null";
 }
 
 // "data/wiki" or {path: data/wiki, weight: 2}.
@@ -213,6 +222,17 @@ Json model_value(const ConfigNode& node, const std::string& path) {
   if (const auto whole = number_of<std::int64_t>(node)) return *whole;
   if (const auto real = number_of<double>(node)) return *real;
   return node.text;
+}
+
+std::string yaml_value(const Json& v) {
+  if (v.is_string()) return plain_text(v.get<std::string>()) ? v.get<std::string>() : v.dump();
+  if (!v.is_structured()) return v.dump();
+  std::vector<std::string> parts;
+  for (const auto& [key, item] : v.items()) {
+    parts.push_back(v.is_object() ? key + ": " + yaml_value(item) : yaml_value(item));
+  }
+  return fmt::format("{}{}{}", v.is_object() ? "{" : "[", fmt::join(parts, ", "),
+                     v.is_object() ? "}" : "]");
 }
 
 }  // namespace weft

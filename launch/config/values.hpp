@@ -66,4 +66,7 @@ ConfigKey choice_key(std::string path, E& field, const Choices<E>& choices, std:
 // as a number is one, all else is text.
 Json model_value(const ConfigNode& node, const std::string& path);
 
+// A value as YAML on one line; it reads back to the same.
+std::string yaml_value(const Json& value);
+
 }  // namespace weft

@@ -10,6 +10,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/files.hpp"
+#include "launch/config/compare.hpp"
 #include "launch/config/print.hpp"
 #include "launch/failure.hpp"
 #include "parallel/checkpoint.hpp"

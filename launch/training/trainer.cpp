@@ -9,7 +9,7 @@
 #include "core/backend/backend.hpp"
 #include "core/base/error.hpp"
 #include "core/optim/clip.hpp"
-#include "launch/config/print.hpp"
+#include "launch/config/compare.hpp"
 #include "launch/failure.hpp"
 #include "launch/training/checkpointing.hpp"
 #include "launch/training/optimization.hpp"

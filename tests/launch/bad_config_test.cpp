@@ -132,7 +132,7 @@ const std::vector<BadConfig>& cases() {
        "leave model.vocab_size out"},
       {"TokenTypes", 2, "model: {type: bert, hidden_size: 48, type_vocab_size: 1}",
        "8: objective.sentence: pairs need two token types", "objective.sentence: none"},
-      {"WarmupTooLong", 10, "schedule: {warmup_steps: 21}",
+      {"WarmupTooLong", 10, "schedule: {warmup_steps: 21, decay_steps: 20}",
        "10: schedule.warmup_steps: 21 is more than schedule.decay_steps: 20", "use fewer steps"},
       {"MinimumAboveRate", 10, "schedule: {min_lr: 0.1}",
        "10: schedule.min_lr: 0.1 is above optimizer.lr: 0.001", "decays from optimizer.lr"},

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
+#include "launch/config/compare.hpp"
 #include "launch/config/print.hpp"
+#include "tests/core/data/fake_tokenizer.hpp"
 
 namespace weft {
 namespace {
@@ -23,6 +25,18 @@ Config read(const std::vector<std::string>& sets = {}) {
   ConfigNode root = parse_config_tree(kText, "x.yaml");
   for (const std::string& s : sets) set_in_tree(root, s);
   return config_from_tree(root);
+}
+
+Config resolved(const ConfigNode& root, int ranks = 1) {
+  Config c = config_from_tree(root);
+  resolve_config(c, testing_support::FakeTokenizer(), {.ranks = ranks});
+  return c;
+}
+
+Config read_resolved(const std::vector<std::string>& sets = {}) {
+  ConfigNode root = parse_config_tree(kText, "x.yaml");
+  for (const std::string& s : sets) set_in_tree(root, s);
+  return resolved(root);
 }
 
 TEST(Config, ValuesAreTypedByTheirKeys) {
@@ -57,16 +71,39 @@ TEST(Config, SetReplacesAndAdds) {
 }
 
 TEST(Config, WrittenTextReadsBackTheSame) {
-  const Config first = read({"run.name='a: b'", "run.seed=18446744073709551615",
-                             "schedule.type=wsd", "train.precision=bf16", "eval.every=0",
-                             "schedule.decay_steps=5", "train.micro_batch=4"});
+  const Config first = read_resolved({"run.name='a: b'", "run.seed=18446744073709551615",
+                                      "schedule.type=wsd", "train.precision=bf16", "eval.every=0",
+                                      "schedule.decay_steps=5", "train.micro_batch=4"});
   const std::string text = config_yaml(first);
-  const Config second = config_from_tree(parse_config_tree(text, "y.yaml"));
+  const Config second = resolved(parse_config_tree(text, "y.yaml"));
   EXPECT_EQ(config_yaml(second), text);
   EXPECT_EQ(second.run.name, "a: b");
   EXPECT_EQ(second.run.seed, 18446744073709551615U);
   EXPECT_EQ(second.schedule.type, ScheduleType::wsd);
+  EXPECT_EQ(second.schedule.decay_steps, 5);
+  EXPECT_EQ(second.train.micro_batch, 4);
   EXPECT_EQ(training_values(first), training_values(second));
+}
+
+TEST(Config, DerivedValuesAreWrittenAsComments) {
+  const std::string text = config_yaml(read_resolved());
+  for (const char* line :
+       {"\n  # name: x  (derived)\n", "\n  # vocab_size: 1005  (derived)\n",
+        "\n  # decay_steps: 1000  (derived)\n", "\n  # micro_batch: 16  (derived)\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+  // They follow what they derive from, the number of ranks too.
+  ConfigNode root = parse_config_tree(text, "y.yaml");
+  set_in_tree(root, "train.steps=50");
+  const Config again = resolved(root, 4);
+  EXPECT_EQ(again.schedule.decay_steps, 50);
+  EXPECT_EQ(again.train.micro_batch, 8);
+  EXPECT_TRUE(training_changes(training_values(read_resolved()), again).empty());
+}
+
+TEST(Config, ATrialMayEndWithinTheWarmUp) {
+  const Config c = read_resolved({"schedule.warmup_steps=200", "train.steps=10"});
+  EXPECT_EQ(c.schedule.decay_steps, 200);
 }
 
 TEST(Config, ChangesOfTheTrainingAreNamed) {
@@ -78,6 +115,17 @@ TEST(Config, ChangesOfTheTrainingAreNamed) {
   EXPECT_EQ(
       training_changes(stored, read({"optimizer.lr=0.5"})),
       (std::vector<std::string>{"--set optimizer.lr: optimizer.lr: 0.5 now, 0.0001 in the run"}));
+}
+
+TEST(Config, AGivenEndOfTheDecayIsCompared) {
+  const Json derived = training_values(read_resolved({"train.steps=20"}));
+  const Json given = training_values(read_resolved({"schedule.decay_steps=20"}));
+  EXPECT_EQ(training_changes(given, read_resolved({"schedule.decay_steps=30"})),
+            (std::vector<std::string>{"--set schedule.decay_steps: schedule.decay_steps: 30 now, "
+                                      "20 in the run"}));
+  EXPECT_EQ(training_changes(derived, read_resolved({"schedule.decay_steps=30"})).size(), 1U);
+  EXPECT_TRUE(training_changes(derived, read_resolved({"schedule.decay_steps=20"})).empty());
+  EXPECT_TRUE(training_changes(given, read_resolved({"train.steps=20"})).empty());
 }
 
 TEST(Config, AnEmptySectionIsNotAnError) {

@@ -137,11 +137,60 @@ TEST(Pretrain, ACompleteRunIsLeftAlone) {
   EXPECT_EQ(read_file(dir / "metrics.jsonl"), metrics);
 }
 
+// As the message of a complete run, the README and the quickstart say: with --set train.steps=N.
+TEST(Pretrain, ACompleteRunTrainsOn) {
+  const fs::path dir = new_directory("run") / "r";
+  const std::vector<std::string> lines = tiny_config(dir);
+  ASSERT_EQ(pretrain(lines, "--set train.steps=4").status, 0);
+  const ProgramResult complete = pretrain(lines, "--set train.steps=4");
+  EXPECT_NE(complete.err.find("--set train.steps=N trains on"), std::string::npos) << complete.err;
+  const ProgramResult more = pretrain(lines, "--set train.steps=6");
+  ASSERT_EQ(more.status, 0) << more.err;
+  EXPECT_NE(more.err.find("note: the learning rate now decays to step 6 instead of 4"),
+            std::string::npos)
+      << more.err;
+  const ProgramResult own =
+      run_weft({"pretrain", (dir / "config.yaml").string(), "--set", "train.steps=8"});
+  ASSERT_EQ(own.status, 0) << own.err;
+  const auto steps = read_metrics(dir, "lr");
+  ASSERT_EQ(steps.size(), 8U);
+  EXPECT_GT(steps.at(8)["lr"].get<double>(), 0);
+}
+
+TEST(Pretrain, StepsAfterAGivenEndOfTheDecayAreWarnedOf) {
+  const fs::path dir = new_directory("run") / "r";
+  const ProgramResult r =
+      pretrain(tiny_config(dir), "--set schedule.decay_steps=3 --set train.steps=5 --dry-run");
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.err.find("warning: --set schedule.decay_steps: schedule.decay_steps: 3 ends before "
+                       "train.steps: 5: the learning rate of the last 2 steps is 0"),
+            std::string::npos)
+      << r.err;
+}
+
+TEST(Pretrain, AShortTrialEndsWithinTheWarmUp) {
+  const fs::path dir = new_directory("run") / "r";
+  const ProgramResult r =
+      pretrain(tiny_config(dir), "--set train.steps=1 --set schedule.warmup_steps=100");
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.err.find("note: the warm-up of 100 steps"), std::string::npos) << r.err;
+}
+
+TEST(PretrainRanks, ADerivedMicroBatchFollowsTheRanks) {
+  const fs::path dir = new_directory("run") / "r";
+  std::vector<std::string> lines = tiny_config(dir);
+  lines[10] = "train: {steps: 1, global_batch: 4}";
+  ASSERT_EQ(pretrain(lines).status, 0);
+  const ProgramResult r = run_shell(mpirun(2) + "$WEFT pretrain " + (dir / "config.yaml").string() +
+                                    " --set train.steps=2");
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.err.find("1 micro-batch of 2 per step"), std::string::npos) << r.err;
+}
+
 TEST(Pretrain, AChangedConfigurationIsRefusedAndNamed) {
   const fs::path dir = new_directory("run") / "r";
-  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=2 --set schedule.decay_steps=9").status,
-            0);
-  const std::string more = "--set train.steps=4 --set schedule.decay_steps=9 ";
+  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=2").status, 0);
+  const std::string more = "--set train.steps=4 ";
   const ProgramResult changed = pretrain(tiny_config(dir), more + "--set optimizer.lr=0.5");
   EXPECT_EQ(changed.status, 2);
   EXPECT_NE(changed.err.find("optimizer.lr: 0.5 now, 0.001 in the run"), std::string::npos)
@@ -206,8 +255,7 @@ TEST(Pretrain, ASignalDuringTheFirstEvaluationIsNotLost) {
   EXPECT_TRUE(fs::exists(dir / "checkpoints/step-00000000/trainer_state.json")) << r.err;
   EXPECT_TRUE(read_metrics(dir, "eval_loss").empty());
   // What was cut off is made up for.
-  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=2 --set schedule.decay_steps=20").status,
-            0);
+  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=2").status, 0);
   EXPECT_TRUE(read_metrics(dir, "eval_loss").contains(0));
 }
 
