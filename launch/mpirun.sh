@@ -2,16 +2,18 @@
 # Starts Weft as several ranks on this machine or on several hosts: launch/mpirun.sh [OPTIONS] COMMAND [ARGUMENT...]
 #
 #   --hostfile FILE     hosts of the job, one per line: NAME slots=RANKS (launch/hostfile.example)
-#   --ranks N           ranks in all; default: the hostfile's slots, else one per GPU, else one per socket
-#   --threads N         threads of each rank; default: the cores of this machine over its ranks
+#   --ranks N           ranks in all; default: the hostfile's slots, else one per GPU that this weft can use, else one
+#                       per socket, in both cases rounded down to a power of two so that batches divide
+#   --threads N         threads of each rank; default: its share of the cores (and of a container's quota)
 #   --network A.B.C.D/N the network the ranks talk over, when a host has several
 #   --mpi "OPTIONS"     further options for mpirun
 #
-# Ctrl-C, SIGTERM or SIGUSR1 to this script asks the ranks to save and stop (exit status 75: start again to go on);
-# a second Ctrl-C or SIGTERM ends them at once. A host that falls silent for ten seconds ends the job.
+# Several ranks of one host are bound to cores of their own. Ctrl-C, SIGTERM, SIGUSR1 or a lost terminal asks the ranks
+# to save and stop (exit status 75: start again to go on); a second Ctrl-C or SIGTERM ends them at once. A host that
+# falls silent for ten seconds ends the job.
 set -euo pipefail
 
-usage() { sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 fail() {
   echo "error: $1" >&2
   exit 2
@@ -49,10 +51,23 @@ for value in "$ranks" "$threads"; do
   case $value in *[!0-9]* | 0) fail "--ranks and --threads take a number from 1 on" ;; esac
 done
 
-count() { { "$@" 2>/dev/null || true; } | grep -c . || true; }
+# CPUs (hardware threads), cores and sockets of this machine. Machines simulated with one socket per CPU have one memory
+# node all the same, and one rank suits them.
+read -r cpus cores sockets < <(lscpu -p=CPU,CORE,SOCKET,NODE 2>/dev/null | awk -F, '
+  /^[0-9]/ {++cpus; cores += !core[$3 "," $2]++; sockets += !socket[$3]++; nodes += !node[$4]++}
+  END {print cpus + 0, cores + 0, nodes < sockets ? nodes : sockets + 0}')
+# A part of the machine (taskset, a container): which cores these are mpirun does not know, so nothing is bound.
+[ "$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)" = "$cpus" ] || cores=0 sockets=1
 
-local_cores=$(nproc)
-per_host=""
+gpus=0
+for word in "$@"; do  # the program may stand behind others, such as numactl
+  [ "${word##*/}" = weft ] || continue
+  if "$word" --version 2>/dev/null | grep -qE '^ *CUDA +[0-9]'; then
+    gpus=$({ nvidia-smi -L 2>/dev/null || true; } | grep -c '^GPU' || true)
+  fi
+  break
+done
+
 if [ -n "$hostfile" ]; then
   [ -r "$hostfile" ] || fail "$hostfile: cannot be read"
   slots=$(sed 's/#.*//' "$hostfile" | awk 'NF {n = 1; for (i = 2; i <= NF; ++i) if (sub(/^slots=/, "", $i)) n = $i; print n}')
@@ -61,20 +76,21 @@ if [ -n "$hostfile" ]; then
   ranks=${ranks:-$(awk '{n += $1} END {print n}' <<<"$slots")}
 else
   if [ -z "$ranks" ]; then
-    ranks=$(count nvidia-smi -L)
-    [ "$ranks" -gt 0 ] || ranks=$(lscpu -p=SOCKET 2>/dev/null | grep -v '^#' | sort -u | count cat)
-    [ "$ranks" -gt 0 ] || ranks=1
+    devices=$((gpus > 0 ? gpus : sockets))
+    ranks=1
+    while [ $((ranks * 2)) -le "$devices" ]; do ranks=$((ranks * 2)); done
   fi
   per_host=$ranks
 fi
 [ "$per_host" -le "$ranks" ] || per_host=$ranks
-threads=${threads:-$((local_cores / per_host > 0 ? local_cores / per_host : 1))}
 
-options=(-np "$ranks" -x "OMP_NUM_THREADS=$threads" --quiet)
-if [ $((per_host * threads)) -le "$local_cores" ]; then
-  options+=(--map-by "slot:PE=$threads" --bind-to core)
-else  # more threads than cores: waiting ranks must give way
-  options+=(--bind-to none -x OMPI_MCA_mpi_yield_when_idle=1)
+options=(-np "$ranks")
+[ -z "$threads" ] || options+=(-x "OMP_NUM_THREADS=$threads")  # else each rank sees for itself what it may use
+share=$((cores / per_host))
+if [ "$per_host" -gt 1 ] && [ $share -gt 0 ] && [ $((${threads:-1} * per_host)) -le "$cpus" ]; then
+  options+=(--map-by "slot:PE=$share" --bind-to core)
+else
+  options+=(--bind-to none)
 fi
 if [ -n "$hostfile" ]; then
   options+=(--hostfile "$hostfile")
@@ -92,23 +108,27 @@ fi
 # ranks a second later, before they have saved.
 setsid mpirun "${options[@]}" "${extra[@]}" "$@" &
 mpirun_pid=$!
-asked=no
+signalled=no asked=no
+save_and_stop() {
+  signalled=yes
+  kill -USR1 "$mpirun_pid" 2>/dev/null || true
+}
 stop() {
   if [ $asked = no ]; then
     asked=yes
-    echo "stopping: asking the ranks to save (again: stop at once)" >&2
-    kill -USR1 "$mpirun_pid" 2>/dev/null || true
+    echo "stopping: asking the ranks to save (again: stop at once)" >&2 || true  # the terminal may be gone
+    save_and_stop
   else
+    signalled=yes
     kill -TERM "$mpirun_pid" 2>/dev/null || true
   fi
 }
 trap stop INT TERM
-trap 'kill -USR1 "$mpirun_pid" 2>/dev/null || true' USR1
+trap save_and_stop USR1 HUP
 
-status=0
-wait "$mpirun_pid" || status=$?
-while kill -0 "$mpirun_pid" 2>/dev/null; do  # wait was interrupted by a signal
-  status=0
+# A signal ends wait early, with a status of its own: mpirun's is that of a wait without one.
+while :; do
+  signalled=no status=0
   wait "$mpirun_pid" || status=$?
+  [ $signalled = yes ] || exit $status
 done
-exit $status

@@ -97,7 +97,7 @@ sentences=(
   "She studied law at the [MASK] of Oxford."
   "He played for the national football [MASK]."
 )
-$weft fill-mask --top 3 "$run" "${sentences[@]}" 2>/dev/null | while IFS= read -r line; do
+$weft fill-mask --quiet --top 3 "$run" "${sentences[@]}" | while IFS= read -r line; do
   printf '      %s\n        %s->%s' "$(sed -E 's/.*"text": ?"([^"]*)".*/\1/' <<<"$line")" "$dim" "$plain"
   grep -oE '"token": ?"[^"]*"|"score": ?[0-9.e+-]+' <<<"$line" | sed -E 's/.*: ?"?([^"]*)"?/\1/' |
     paste - - | awk '{printf "  %s %.0f%%", $1, 100 * $2} END {print ""}'
@@ -126,6 +126,6 @@ ${bold}Where everything lies${plain}
 ${bold}What to try next${plain}
       $weft fill-mask $run "The album was released in [MASK]."
       $weft inspect-data $config          what the model saw, masks and labels marked
-      launch/mpirun.sh $weft pretrain $config --set train.steps=6000   train on
+      launch/mpirun.sh $weft pretrain $config --set run.dir=runs/longer --set train.steps=6000   train longer
       $weft pretrain $config --print-config   every setting, and where it came from
 END
