@@ -66,4 +66,5 @@ def main():
         [{name: pair(tokenizers[name], p["a"], p["b"]) for name in ("uncased", "cased")} for p in pairs])
 
 
-main()
+if __name__ == "__main__":
+    main()
