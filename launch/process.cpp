@@ -66,6 +66,11 @@ cpu_set_t affinity() {
   return set;
 }
 
+int available_cores() {
+  const cpu_set_t set = affinity();
+  return std::min(CPU_COUNT(&set), quota_cores().value_or(CPU_COUNT(&set)));
+}
+
 // Ranks may be bound to cores of their own or share them all: a rank's share is an even part of
 // what the host's ranks have together, and never more than its own mask.
 int share_of_cores() {
@@ -148,11 +153,6 @@ void limit_spinning(char** argv) {
   if (std::getenv(kSpinCount) != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   setenv(kSpinCount, "10000", 0);  // a fraction of a millisecond: longer than gaps between kernels
   execv("/proc/self/exe", argv);
-}
-
-int available_cores() {
-  const cpu_set_t set = affinity();
-  return std::min(CPU_COUNT(&set), quota_cores().value_or(CPU_COUNT(&set)));
 }
 
 int set_threads(int threads) {

@@ -47,10 +47,10 @@ void abort_ranks(int status);
 // setting stays. Call first in main().
 void limit_spinning(char** argv);
 
-// Cores this process may use: its affinity mask and, in a container, its CPU quota.
-int available_cores();
 // Sets the number of OpenMP threads: `threads` if positive, else OMP_NUM_THREADS if set, else this
-// rank's share of the host's cores. Returns it. Collective when MPI is up.
+// rank's share of the cores its host may use: those of the affinity masks and, in a container, of
+// the CPU quota. Every command runs behind it; omp_get_max_threads() tells the number. Returns it.
+// Collective when MPI is up.
 int set_threads(int threads);
 
 }  // namespace weft

@@ -5,13 +5,13 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <omp.h>
 
 #include "core/base/json.hpp"
 #include "launch/arguments.hpp"
 #include "launch/cli.hpp"
 #include "launch/commands.hpp"
 #include "launch/console.hpp"
-#include "launch/process.hpp"
 #include "launch/training/stop_signal.hpp"
 
 namespace weft {
@@ -30,7 +30,7 @@ PrepareOptions read_options(const Arguments& arguments) {
   options.text.held_out = arguments.real("held-out");
   options.checkpoint_bytes = arguments.integer("save-every") * 1000000;
   options.force = arguments.force();
-  options.threads = arguments.threads() > 0 ? arguments.threads() : available_cores();
+  options.threads = omp_get_max_threads();
   return options;
 }
 
@@ -81,6 +81,7 @@ PrepareResult run(PrepareOptions& options, const Tokenizer& tokenizer, const Con
 int prepare_command(const Arguments& arguments) {
   const Console console = make_console(arguments);
   PrepareOptions options = read_options(arguments);
+  console.verbose(fmt::format("{} threads", options.threads));
   const auto tokenizer = load_tokenizer(arguments.text("tokenizer"));
   const auto start = std::chrono::steady_clock::now();
   const PrepareResult result = run(options, *tokenizer, console);

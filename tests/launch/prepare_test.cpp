@@ -65,6 +65,14 @@ TEST_F(PrepareCommand, WritesTokenFilesAndSaysWhatIsInThem) {
   EXPECT_EQ(again.out, "");
 }
 
+TEST_F(PrepareCommand, ThreadsAreThoseOfTheOptionOrTheEnvironment) {
+  put(dir_ / "a.txt", "ab\n");
+  const auto environment = run_shell(command("--output a -v a.txt", "OMP_NUM_THREADS=5"));
+  EXPECT_NE(environment.err.find("5 threads\n"), std::string::npos) << environment.err;
+  const auto option = run_shell(command("--output b -v --threads 3 a.txt", "OMP_NUM_THREADS=5"));
+  EXPECT_NE(option.err.find("3 threads\n"), std::string::npos) << option.err;
+}
+
 TEST_F(PrepareCommand, ErrorsHaveStatusTwoAndNameTheFile) {
   put(dir_ / "a.jsonl", "{\"text\": \"a\"}\n{\"text\": 1}\n");
   for (const auto& [rest, message] : std::vector<std::pair<std::string, std::string>>{

@@ -61,7 +61,5 @@ TEST(Process, TasksThatCannotBeConnected) {
                InputError);
 }
 
-TEST(Process, SomeCoresAreThere) { EXPECT_GE(available_cores(), 1); }
-
 }  // namespace
 }  // namespace weft
