@@ -80,7 +80,7 @@ const std::vector<Option>& common_options() {
        .allowed = {"fp32", "bf16", "fp16"}},
       {.name = "json", .help = "print one JSON object per line on stdout"},
       {.name = "quiet", .help = "print errors and results only", .short_name = "q"},
-      {.name = "verbose", .help = "print more, and where an error was found", .short_name = "v"},
+      {.name = "verbose", .help = "print more", .short_name = "v"},
       {.name = "help", .help = "print this help", .short_name = "h"},
   };
   return options;
@@ -222,11 +222,10 @@ std::string Arguments::positional(std::size_t i) const {
   return i < positionals_.size() ? positionals_[i] : "";
 }
 
-Device Arguments::device() const {
+void Arguments::check_device() const {
   if (text("device") == "cuda") {
     throw InputError("--device cuda: this build has no CUDA", "use --device cpu");
   }
-  return Device{};
 }
 
 std::optional<DType> Arguments::precision() const {

@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "core/tensor/device.hpp"
 #include "core/tensor/dtype.hpp"
 #include "launch/command.hpp"
 
@@ -41,7 +40,7 @@ class Arguments {
   bool quiet() const { return flag("quiet"); }
   bool verbose() const { return flag("verbose"); }
   bool force() const { return flag("force"); }
-  Device device() const;                   // throws InputError when this build has no such device
+  void check_device() const;               // throws InputError when this build has no such device
   std::optional<DType> precision() const;  // nothing when not given
   int threads() const { return static_cast<int>(integer("threads")); }  // 0: not given
 

@@ -18,20 +18,27 @@ namespace weft {
 
 namespace {
 
-// MPI is up. An error that not all ranks agreed on may have left the others waiting in a
-// collective: they are ended, so that the job never hangs.
+// Before MPI is up, what there is to say is the same on every rank: rank 0 says it.
+bool first_rank() {
+  try {
+    return launched_rank().rank == 0;
+  } catch (const std::exception&) {
+    return true;
+  }
+}
+
+int print_result(const std::string& text) {
+  if (first_rank()) std::fputs(text.c_str(), stdout);
+  return kDone;
+}
+
 int run_distributed(const Command& command, const Arguments& arguments) {
   const MpiSession mpi;
   try {
     set_threads(arguments.threads());
     return command.run(arguments);
-  } catch (const AgreedFailure& failure) {
-    return failure.status;
   } catch (const std::exception& e) {
-    print_failure(e, launched_rank().rank);
-    const int status = exit_status_of(e);
-    abort_ranks(status);
-    return status;
+    return end_ranks(e, exit_status_of(e));
   }
 }
 
@@ -48,37 +55,20 @@ int run_alone(const Command& command, const Arguments& arguments) {
 
 int run_command(const Command& command, const std::vector<std::string>& words) {
   const Arguments arguments(command, words);
-  if (arguments.help()) {
-    std::fputs(help_text(command).c_str(), stdout);
-    return kDone;
-  }
+  if (arguments.help()) return print_result(help_text(command));
+  arguments.check_device();
   return command.distributed ? run_distributed(command, arguments) : run_alone(command, arguments);
 }
 
 int run_words(const std::vector<std::string>& words) {
   if (words.empty()) {
-    std::fputs(overview(all_commands()).c_str(), stderr);
+    if (first_rank()) std::fputs(overview(all_commands()).c_str(), stderr);
     return kBadInput;
   }
   const std::string& name = words.front();
-  if (name == "--help" || name == "-h") {
-    std::fputs(overview(all_commands()).c_str(), stdout);
-    return kDone;
-  }
-  if (name == "--version") {
-    std::fputs(version_text().c_str(), stdout);
-    return kDone;
-  }
+  if (name == "--help" || name == "-h") return print_result(overview(all_commands()));
+  if (name == "--version") return print_result(version_text());
   return run_command(find_command(name), {words.begin() + 1, words.end()});
-}
-
-// What is wrong with a command line is the same on every rank: rank 0 tells it.
-bool first_rank() {
-  try {
-    return launched_rank().rank == 0;
-  } catch (const std::exception&) {
-    return true;
-  }
 }
 
 }  // namespace

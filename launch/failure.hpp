@@ -2,29 +2,20 @@
 #pragma once
 
 #include <exception>
-#include <functional>
+#include <string>
 
-#include "parallel/communicator.hpp"
+#include "parallel/agree.hpp"
 
 namespace weft {
 
-// Prints "error: MESSAGE" and the hint on stderr. Ranks other than 0 begin with "[rank 3 on HOST]".
-void print_failure(const std::exception& e, int rank = 0);
+// Prints "error: MESSAGE" and the hint on stderr, behind `who` (see rank_prefix()).
+void print_failure(const std::exception& e, const std::string& who = {});
 // kBadInput for an InputError, else kFailed.
 int exit_status_of(const std::exception& e);
 
-// For an error that not all ranks agreed on: prints it and ends all of them at once, before
-// anything is destroyed that might wait for another rank. Returns when there is no other rank.
-void end_all_ranks(const std::exception& e, const Communicator& world);
-
-// Thrown on every rank alike after the failure was printed: the program ends with `status`.
-struct AgreedFailure {
-  int status;
-};
-
-// Runs `work` on every rank; what it calls collectively must fail on all ranks alike. When it
-// throws on some of them, the lowest of these prints its error, and all ranks throw AgreedFailure:
-// nobody waits for a rank that is gone.
-void agree(Communicator& world, const std::function<void()>& work);
+// Ends this rank's part in a failure and returns `status`. An Agreed error is told by rank 0. Any
+// other is told by the rank that has it, which then ends all ranks at once, as they may wait for
+// it: to be called before anything is destroyed that waits for other ranks itself.
+int end_ranks(const std::exception& e, int status);
 
 }  // namespace weft

@@ -120,11 +120,6 @@ const LaunchedRank& launched_rank() {
   return rank;
 }
 
-std::string host_name() {
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown-host";
-}
-
 MpiSession::MpiSession() {
   if (launched_rank().launcher.empty()) return;
   // A communication thread waits inside MPI while the others compute: waiting must not take a core.

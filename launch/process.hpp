@@ -20,8 +20,6 @@ const LaunchedRank& launched_rank();
 // The same for any environment; `get` returns a variable's value or null.
 LaunchedRank read_launched_rank(const char* (*get)(const char*));
 
-std::string host_name();
-
 // MPI for the life of this object, when a launcher started this process; nothing otherwise, so that
 // a process alone does not pay for it (0.25 s). Call before the first thread is started.
 class MpiSession {

@@ -7,9 +7,9 @@
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/suggest.hpp"
+#include "parallel/agree.hpp"
 #include "parallel/checkpoint.hpp"
 #include "parallel/checkpoint_folder.hpp"
-#include "parallel/together.hpp"
 
 namespace weft {
 
@@ -66,7 +66,7 @@ void load_group(const fs::path& checkpoint, std::string_view stem,
 
 std::optional<FoundCheckpoint> find_checkpoint(const fs::path& folder, Communicator& world) {
   std::optional<FoundCheckpoint> found;
-  together(world, [&] {
+  agree(world, [&] {
     if (world.rank() == 0) found = find_alone(folder);
   });
   Json told;
@@ -80,14 +80,14 @@ std::optional<FoundCheckpoint> find_checkpoint(const fs::path& folder, Communica
 }
 
 void clean_checkpoints(const fs::path& folder, Communicator& world) {
-  together(world, [&] {
+  agree(world, [&] {
     if (world.rank() == 0) remove_leftovers(folder);
   });
 }
 
 void load_checkpoint(const fs::path& checkpoint, const std::vector<StateTensor>& model,
                      const std::vector<StateTensor>& optimizer, Mesh& mesh) {
-  together(mesh.world(), [&] {
+  agree(mesh.world(), [&] {
     const TensorRank at{mesh.tensor().rank(), mesh.tensor().size()};
     load_group(checkpoint, "model", model, at);
     load_group(checkpoint, "optimizer", optimizer, at);

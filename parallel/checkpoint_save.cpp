@@ -8,10 +8,10 @@
 #include "core/base/json.hpp"
 #include "core/io/manifest.hpp"
 #include "core/io/safetensors_writer.hpp"
+#include "parallel/agree.hpp"
 #include "parallel/checkpoint.hpp"
 #include "parallel/checkpoint_folder.hpp"
 #include "parallel/checkpoint_plan.hpp"
-#include "parallel/together.hpp"
 
 namespace weft {
 
@@ -147,7 +147,7 @@ std::vector<WrittenFile> write_files(const fs::path& staging, const CheckpointCo
   FileSequence sequence(staging, std::move(mine));
   write_tensors(plan, mesh, sequence);
   std::vector<WrittenFile> records;
-  together(world, [&] {
+  agree(world, [&] {
     records = sequence.records();
     if (world.rank() != 0) return;
     for (const SmallFile& f : plan.indices) records.push_back(write_small(staging, f));
@@ -168,11 +168,11 @@ SavedCheckpoint save_checkpoint(const fs::path& folder, const CheckpointContent&
   SavedCheckpoint saved{.path = folder / checkpoint_name(content.step), .warnings = {}};
   const fs::path staging = saved.path.string() + ".tmp";
   try {
-    together(world, [&] {
+    agree(world, [&] {
       if (leads) prepare(folder, staging);
     });
     const std::vector<WrittenFile> files = write_files(staging, content, options, mesh);
-    together(world, [&] {
+    agree(world, [&] {
       if (!leads) return;
       write_small(staging, {std::string(kManifestName),
                             manifest_text({.step = content.step, .files = files})});

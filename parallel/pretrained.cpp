@@ -11,7 +11,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/suggest.hpp"
-#include "parallel/together.hpp"
+#include "parallel/agree.hpp"
 
 namespace weft {
 
@@ -122,7 +122,7 @@ LoadedModel load_pretrained(const std::filesystem::path& directory,
                             const std::vector<StateTensor>& model, const PretrainedNames& names,
                             bool allow_missing, Mesh& mesh) {
   LoadedModel loaded;
-  together(mesh.world(), [&] {
+  agree(mesh.world(), [&] {
     const ShardedFiles files(directory, "model");
     auto found = match_names(files, NameMatcher(model, names));
     resolve_ties(found, names, mesh.world().rank() == 0);  // one rank compares for all

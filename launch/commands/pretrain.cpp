@@ -46,7 +46,6 @@ void about(const Config& config, const char* key, Work work) {
 }
 
 Inputs read_inputs(const Arguments& arguments, const Console& console, int ranks) {
-  arguments.device();
   Inputs in{.config = read_arguments(arguments), .tokenizer = {}, .train = {}, .eval = {}};
   Config& config = in.config;
   if (!config.model.from.empty()) {
@@ -108,9 +107,8 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
                   point);
   try {
     return trainer.run();
-  } catch (const std::exception& e) {  // the trainer's communication thread may wait for a rank
-    end_all_ranks(e, mesh.world());
-    throw;
+  } catch (const std::exception& e) {  // also of bad data: by now something was written
+    return end_ranks(e, kFailed);
   }
 }
 

@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "launch/process.hpp"
+#include "core/base/host.hpp"
 
 namespace weft {
 

@@ -114,10 +114,11 @@ void Trainer::skip() {
   log_->warn(fmt::format("step {}: the gradient of {} is not finite; this step is skipped",
                          state_.step + 1, where));
   if (++skipped_in_a_row_ < kMaxSkippedInARow) return;
-  throw Error(fmt::format("{} steps in a row had gradients that are not finite, the last in {}",
-                          skipped_in_a_row_, where),
-              "resume from the newest checkpoint with a lower optimizer.lr or a longer "
-              "schedule.warmup_steps (--force accepts the change)");
+  throw AgreedError(
+      fmt::format("{} steps in a row had gradients that are not finite, the last in {}",
+                  skipped_in_a_row_, where),
+      "resume from the newest checkpoint with a lower optimizer.lr or a longer "
+      "schedule.warmup_steps (--force accepts the change)");
 }
 
 // The first parameter, in the order of the model, with a bad value on any rank.

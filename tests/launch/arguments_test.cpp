@@ -84,7 +84,7 @@ TEST(Arguments, Precision) {
   EXPECT_EQ(parse({"o", "--precision", "bf16"}).precision(), DType::bf16);
   EXPECT_EQ(parse({"o", "--precision", "fp32"}).precision(), DType::f32);
   EXPECT_THROW(parse({"o", "--precision", "fp16"}).precision(), InputError);
-  EXPECT_THROW(parse({"o", "--device", "cuda"}).device(), InputError);
+  EXPECT_THROW(parse({"o", "--device", "cuda"}).check_device(), InputError);
 }
 
 TEST(Arguments, WrongLinesSayWhatWouldBeRight) {

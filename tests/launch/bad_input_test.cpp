@@ -58,6 +58,8 @@ const std::vector<BadInput>& cases() {
        "auto, cpu, cuda"},
       {"DeviceNotBuiltIn", "$WEFT pretrain $CONFIG --device cuda",
        "--device cuda: this build has no CUDA", "--device cpu"},
+      {"DeviceNotBuiltInForAModel", "$WEFT fill-mask $DATA --device cuda",
+       "--device cuda: this build has no CUDA", "--device cpu"},
       {"NoSuchPrecision", "$WEFT pretrain $CONFIG --precision fp8",
        "--precision: 'fp8' is not possible", "fp32, bf16, fp16"},
       {"PrecisionNotBuiltIn", "$WEFT pretrain $CONFIG --precision fp16",

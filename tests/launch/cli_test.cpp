@@ -41,6 +41,13 @@ TEST(Cli, VersionNamesWhatWasBuiltIn) {
   }
 }
 
+TEST(Cli, OnlyRankZeroPrintsHelpAndVersion) {
+  const ProgramResult r = run_shell(
+      "export OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2; $WEFT --version; $WEFT --help; $WEFT "
+      "pretrain --help; $WEFT");
+  EXPECT_EQ(r.out + r.err, "");
+}
+
 TEST(Cli, UnknownCommandNamesTheNearest) {
   const ProgramResult r = run_weft({"hepl"});
   EXPECT_EQ(r.status, 2);

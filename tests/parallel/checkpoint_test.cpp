@@ -11,7 +11,6 @@
 #include "core/base/json.hpp"
 #include "core/io/safetensors.hpp"
 #include "parallel/checkpoint_folder.hpp"
-#include "parallel/together.hpp"
 #include "tests/parallel/toy_state.hpp"
 
 namespace weft {
@@ -244,20 +243,6 @@ TEST(Checkpoint, LoadNamesTheTensorThatDoesNotFit) {
   model = toy_state(toy_locals(8, {}));
   model.pop_back();
   EXPECT_EQ(refusal(model), file + ": vocab.bias is no tensor of this model");
-}
-
-TEST(Together, AllRanksThrowTheErrorOfTheLowest) {
-  const auto world = mpi_communicator();
-  EXPECT_NO_THROW(together(*world, [] {}));
-  const int last = world->size() - 1;
-  const std::string message = error_of([&] {
-    together(*world, [&] {
-      if (world->rank() == last) throw InputError("bad \xFF file", "a hint");
-    });
-  });
-  EXPECT_TRUE(message.ends_with("bad \xEF\xBF\xBD file")) << message;  // valid UTF-8 again
-  EXPECT_EQ(message.starts_with("[rank " + std::to_string(last) + " on "), last > 0) << message;
-  EXPECT_THROW(together(*world, [] { throw std::runtime_error("x"); }), Error);
 }
 
 }  // namespace

@@ -26,6 +26,14 @@ std::string weights_of(const fs::path& run_dir, const std::string& step) {
   return read_file(run_dir / "checkpoints" / step / "model.safetensors");
 }
 
+int occurrences(const std::string& text, const std::string& part) {
+  int count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
 // Losses by step from metrics.jsonl.
 std::map<std::int64_t, double> losses_of(const fs::path& run_dir) {
   std::map<std::int64_t, double> losses;
@@ -271,13 +279,9 @@ TEST(StopSignals, ASecondInterruptEndsTheProcessAtOnce) {
       testing::KilledBySignal(SIGINT), "");
 }
 
-// A weight that is NaN makes every gradient NaN.
-TEST(Pretrain, GradientsThatAreNotFiniteAreSkippedAndThenStopTheRun) {
-  const fs::path dir = new_directory("run");
-  ASSERT_EQ(
-      pretrain(tiny_config(dir / "first"), "--set train.steps=1 --set schedule.warmup_steps=0")
-          .status,
-      0);
+// A weight that is NaN makes every gradient NaN. `dir/second` is the run.
+ProgramResult run_with_bad_gradients(const fs::path& dir, const std::string& launcher) {
+  pretrain(tiny_config(dir / "first"), "--set train.steps=1 --set schedule.warmup_steps=0");
   fs::copy(dir / "first/checkpoints/step-00000001", dir / "model");
   std::string weights = read_file(dir / "model/model.safetensors");
   // The last tensor's last value: some weight of the model, in fp32.
@@ -285,7 +289,18 @@ TEST(Pretrain, GradientsThatAreNotFiniteAreSkippedAndThenStopTheRun) {
   std::ofstream(dir / "model/model.safetensors", std::ios::binary) << weights;
   std::vector<std::string> lines = tiny_config(dir / "second");
   lines[1] = "model: {from: " + (dir / "model").string() + "}";
-  const ProgramResult r = pretrain(lines);
+  return pretrain(lines, "", launcher);
+}
+
+TEST(PretrainRanks, AFailureOfAllRanksIsToldOnce) {
+  const ProgramResult r = run_with_bad_gradients(new_directory("run"), mpirun(2));
+  EXPECT_EQ(r.status, 1);
+  EXPECT_EQ(occurrences(r.err, "error: 10 steps in a row had"), 1) << r.err;
+}
+
+TEST(Pretrain, GradientsThatAreNotFiniteAreSkippedAndThenStopTheRun) {
+  const fs::path dir = new_directory("run");
+  const ProgramResult r = run_with_bad_gradients(dir, "OMP_NUM_THREADS=1 ");
   EXPECT_EQ(r.status, 1);
   EXPECT_NE(r.err.find("step 1: the gradient of "), std::string::npos) << r.err;
   EXPECT_NE(r.err.find("error: 10 steps in a row had gradients that are not finite"),
@@ -344,6 +359,22 @@ TEST(Pretrain, ResumesFromACheckpointOfAnotherRun) {
       << back.err;
 }
 
+// Found by the loader when the run has begun: no status that says that nothing was written.
+TEST(Pretrain, BadTokensEndARunWithStatus1) {
+  const fs::path dir = new_directory("run");
+  for (const char* kind : {".bin", ".idx", ".json"}) {
+    fs::copy(tiny_data() / (std::string("train") + kind), dir / (std::string("bad") + kind));
+  }
+  const auto size = static_cast<std::size_t>(fs::file_size(dir / "bad.bin"));
+  std::ofstream(dir / "bad.bin", std::ios::binary) << std::string(size, '\xFE');
+  std::vector<std::string> lines = tiny_config(dir / "r");
+  lines[4] = "  train: [{path: " + (dir / "bad").string() + "}]";
+  const ProgramResult r = pretrain(lines);
+  EXPECT_EQ(r.status, 1) << r.err;
+  EXPECT_NE(r.err.find("bad.bin"), std::string::npos) << r.err;
+  EXPECT_EQ(occurrences(r.err, "error: "), 1) << r.err;
+}
+
 // Rank 1 has no tokenizer where it runs.
 TEST(PretrainRanks, AnErrorOfAnotherRankNamesIt) {
   const fs::path dir = new_directory("ranks");
@@ -358,6 +389,7 @@ TEST(PretrainRanks, AnErrorOfAnotherRankNamesIt) {
   EXPECT_EQ(r.status, 2) << r.err;
   EXPECT_EQ(r.err.rfind("[rank 1 on ", 0), 0U) << r.err;
   EXPECT_NE(r.err.find("] error: "), std::string::npos) << r.err;
+  EXPECT_EQ(occurrences(r.err, "error: "), 1) << r.err;
   EXPECT_FALSE(fs::exists(dir / "run"));
 }
 
@@ -387,9 +419,7 @@ TEST(PretrainRanks, AWrongConfigurationIsToldOnce) {
   const fs::path dir = new_directory("run") / "r";
   const ProgramResult r = pretrain(tiny_config(dir), "--set train.global_batch=3", mpirun(2));
   EXPECT_EQ(r.status, 2);
-  const std::size_t first = r.err.find("error: ");
-  ASSERT_NE(first, std::string::npos) << r.err;
-  EXPECT_EQ(r.err.find("error: ", first + 1), std::string::npos) << r.err;
+  EXPECT_EQ(occurrences(r.err, "error: "), 1) << r.err;
   EXPECT_FALSE(fs::exists(dir));
 }
 
