@@ -78,6 +78,15 @@ void prune_checkpoints(const fs::path& folder, std::int64_t step, int keep) {
   }
 }
 
+fs::path set_aside_checkpoint(const fs::path& checkpoint) {
+  fs::path aside = checkpoint.string() + ".damaged";
+  for (int i = 2; fs::exists(aside); ++i) {
+    aside = fmt::format("{}.{}.damaged", checkpoint.string(), i);
+  }
+  rename_path(checkpoint, aside);
+  return aside;
+}
+
 void remove_leftovers(const fs::path& folder) {
   std::vector<fs::path> leftovers;
   std::error_code ignored;

@@ -32,6 +32,10 @@ void publish_checkpoint(const std::filesystem::path& finished,
 // A directory is renamed before it is deleted: half a checkpoint never looks like one.
 void prune_checkpoints(const std::filesystem::path& folder, std::int64_t step, int keep);
 
+// Renames a checkpoint that does not verify to step-N.damaged, or step-N.2.damaged when there is
+// one already: a name that no function here takes for a checkpoint or for a leftover. Returns it.
+std::filesystem::path set_aside_checkpoint(const std::filesystem::path& checkpoint);
+
 // Removes what saves and prunes that died left behind.
 void remove_leftovers(const std::filesystem::path& folder);
 

@@ -34,7 +34,7 @@ std::optional<FoundCheckpoint> find_alone(const fs::path& folder) {
   if (steps.empty()) return std::nullopt;
   throw Error(fmt::format("{}: none of its {} checkpoints is whole; of the newest: {}",
                           folder.string(), steps.size(), newest_failure),
-              "restore one, or start anew: --resume never, or another run.dir");
+              "restore one, or start anew: --resume never --force, or another run.dir");
 }
 
 void load_group(const fs::path& checkpoint, std::string_view stem,

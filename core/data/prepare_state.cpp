@@ -1,15 +1,9 @@
 // Locks the working directory, saves and restores the state of a run.
 #include "core/data/prepare_state.hpp"
 
-#include <cerrno>
 #include <chrono>
 #include <string>
 #include <system_error>
-#include <thread>
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "core/base/error.hpp"
 #include "core/base/files.hpp"
@@ -56,15 +50,6 @@ PrepareState state_from(const Json& json) {
   return s;
 }
 
-// A process that was killed may still hold the lock while its last write comes to an end.
-bool lock_soon(int descriptor) {
-  for (int tries = 0; tries < 60; ++tries) {
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  return false;
-}
-
 }  // namespace
 
 PrepareDirectory::PrepareDirectory(const fs::path& directory, const Json& run, bool forget)
@@ -72,24 +57,14 @@ PrepareDirectory::PrepareDirectory(const fs::path& directory, const Json& run, b
   std::error_code error;
   fs::create_directories(path_, error);
   if (error) throw InputError(path_.string() + ": cannot create: " + error.message());
-  lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (lock_ < 0) throw InputError(path_.string() + ": " + std::generic_category().message(errno));
-  if (!lock_soon(lock_)) {
-    ::close(lock_);
-    throw InputError(path_.string() + ": another weft prepare is at work here");
-  }
-  try {
-    if (forget) fs::remove(path_ / kStateFile);
-    if (fs::exists(path_ / kStateFile)) read();
-  } catch (...) {
-    ::close(lock_);
-    throw;
-  }
+  lock_ = take_lock(path_, std::chrono::seconds(3));
+  if (!lock_) throw InputError(path_.string() + ": another weft prepare is at work here");
+  if (forget) fs::remove(path_ / kStateFile);
+  if (fs::exists(path_ / kStateFile)) read();
 }
 
 PrepareDirectory::~PrepareDirectory() {
   if (!kept_) remove();  // nothing to go on from
-  ::close(lock_);
 }
 
 void PrepareDirectory::read() {

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 
+#include "core/base/file_lock.hpp"
 #include "core/base/json.hpp"
 #include "core/data/document_reader.hpp"
 #include "core/data/token_file.hpp"
@@ -44,7 +46,7 @@ class PrepareDirectory {
   Json run_;
   PrepareState state_;
   bool resumed_ = false, kept_ = false;
-  int lock_ = -1;
+  std::unique_ptr<FileLock> lock_;
 };
 
 // Whether DIRECTORY holds a run whose output only waits to be renamed.

@@ -11,6 +11,7 @@
 #include "launch/failure.hpp"
 #include "launch/model_dir.hpp"
 #include "launch/process.hpp"
+#include "launch/training/run_directory.hpp"
 #include "launch/training/run_summary.hpp"
 #include "launch/training/schedule_notes.hpp"
 #include "launch/training/stop_signal.hpp"
@@ -82,14 +83,16 @@ void load_from(const Config& config, PretrainingModel& model, Mesh& mesh, const 
 int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Console& console) {
   const Config& config = in.config;
   const ResumeOptions options{.from = arguments.text("resume"), .force = arguments.force()};
-  const auto point = find_resume_point(config, options, *in.tokenizer, console, mesh.world());
+  RunDirectory run(config, options, *in.tokenizer, console, mesh.world());
+  const std::optional<ResumePoint>& point = run.resume();
   if (point && point->state.step >= config.train.steps) {
     console.info(fmt::format("{} is complete: step {} of {}; --set train.steps=N trains on",
-                             config.run.dir, point->state.step, config.train.steps));
+                             point->own ? config.run.dir : point->checkpoint.string(),
+                             point->state.step, config.train.steps));
     return kDone;
   }
   tell_schedule(config, point ? point->state.config : Json::object(), console);
-  prepare_run_directory(config, point, mesh.world());
+  run.prepare();
   const auto model = make_model(config.model.keys, mesh, config.train.precision, config.run.seed);
   if (!point && !config.model.from.empty()) load_from(config, *model, mesh, console);
   console.info(run_summary(config, *model, *in.train, mesh));
@@ -148,14 +151,15 @@ Command describe_pretrain() {
                   {.name = "resume",
                    .kind = Option::Kind::text,
                    .value = "auto|never|DIR",
-                   .help = "continue from the run's newest checkpoint, never, or from DIR",
+                   .help = "continue from the run's newest checkpoint, never, or begin from DIR's",
                    .fallback = "auto"},
                   {.name = "print-config",
                    .help = "print each value and where it came from, and stop"},
                   {.name = "dry-run",
                    .help = "check configuration, data and model, print a summary, and stop"},
                   {.name = "force",
-                   .help = "replace a run, or continue one with a changed configuration"}},
+                   .help =
+                       "continue with a changed configuration; with --resume never replace a run"}},
       .example =
           "weft pretrain configs/bert-mini-cpu.yaml --set train.steps=500\n"
           "mpirun -np 4 weft pretrain configs/bert-mini-cpu.yaml --set parallel.tensor=2",

@@ -1,18 +1,19 @@
 // A run's directory.
 #include "launch/training/run_directory.hpp"
 
-#include <algorithm>
-#include <array>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "core/base/error.hpp"
 #include "core/base/files.hpp"
+#include "core/base/host.hpp"
 #include "launch/config/compare.hpp"
 #include "launch/config/print.hpp"
-#include "launch/failure.hpp"
+#include "parallel/agree.hpp"
 #include "parallel/checkpoint.hpp"
 #include "parallel/checkpoint_folder.hpp"
 
@@ -22,131 +23,130 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What a run writes; a directory with anything else beside is not taken for one.
-constexpr std::array<std::string_view, 5> kRunFiles = {"config.yaml", "metrics.jsonl",
-                                                       "tensorboard", "log.txt", "checkpoints"};
+constexpr const char* kConfigFile = "config.yaml";
+constexpr const char* kLockFile = ".lock";
+// How a config.yaml of ours begins.
+constexpr std::string_view kMark = "# A run of Weft.";
+// A rank that was killed may take a moment to be gone.
+constexpr std::chrono::seconds kLockPatience{5};
 
+bool is_staging(const std::string& name) {
+  return name.starts_with(std::string(kConfigFile) + ".tmp-") ||
+         name.starts_with("metrics.jsonl.tmp-");
+}
+
+fs::path doomed_checkpoints(const fs::path& dir) { return dir / "checkpoints.deleting"; }
+
+// A directory is a run's when it has a config.yaml that Weft wrote, or checkpoints. That file is
+// the first to be written: before, there is nothing but what a start that was killed left.
 void check_is_run_directory(const Config& config) {
   const fs::path dir = config.run.dir;
-  std::error_code error;
-  if (!fs::exists(dir, error)) return;
+  if (!fs::exists(dir)) return;
   if (!fs::is_directory(dir)) {
     throw InputError(config.at("run.dir") + "run.dir: " + dir.string() + " is not a directory",
                      "name a directory that is new or of an earlier run");
   }
-  if (fs::is_empty(dir) || fs::exists(dir / "config.yaml")) return;
-  throw InputError(
-      config.at("run.dir") + "run.dir: " + dir.string() + " is not empty and holds no run",
-      "name a new directory");
+  const fs::path own = dir / kConfigFile;
+  if (fs::is_regular_file(own) && read_file(own).starts_with(kMark)) return;
+  if (!checkpoint_steps(checkpoints_of(dir)).empty()) return;
+  for (const auto& entry : fs::directory_iterator(dir)) {
+    const std::string name = entry.path().filename().string();
+    if (name == kLockFile || is_staging(name)) continue;
+    throw InputError(fmt::format("{}run.dir: {} is not empty and holds no run: Weft did not write "
+                                 "{}",
+                                 config.at("run.dir"), dir.string(), entry.path().string()),
+                     "name a new directory");
+  }
 }
 
-std::vector<fs::path> checkpoints_after(const fs::path& run_dir, std::int64_t step) {
-  std::vector<fs::path> later;
-  if (!fs::is_directory(checkpoints_of(run_dir))) return later;
-  for (const auto& entry : fs::directory_iterator(checkpoints_of(run_dir))) {
-    if (checkpoint_step(entry.path().filename().string()).value_or(-1) > step) {
-      later.push_back(entry.path());
-    }
-  }
-  std::sort(later.begin(), later.end());
-  return later;
+std::string config_file_of(const Config& config) {
+  return fmt::format("{} To continue it: weft pretrain {}\n{}", kMark,
+                     (fs::path(config.run.dir) / kConfigFile).string(), config_yaml(config));
 }
 
-// The newest checkpoint of a run, or the one checkpoint that `dir` is.
-std::optional<ResumePoint> find_in(const fs::path& dir, const Console& console,
-                                   Communicator& world) {
-  ResumePoint point{.checkpoint = dir, .state = {}};
-  if (!fs::exists(dir / "trainer_state.json")) {
-    std::optional<FoundCheckpoint> found;
-    agree(world, [&] { found = find_checkpoint(checkpoints_of(dir), world); });
-    if (!found) return std::nullopt;
-    for (const std::string& warning : found->warnings) console.warn(warning);
-    point.checkpoint = found->path;
-  } else {
-    agree(world, [&] {
-      if (world.rank() == 0) verify_checkpoint(dir);
-    });
-  }
-  agree(world, [&] {
-    const fs::path file = point.checkpoint / "trainer_state.json";
-    point.state = run_state_from(read_json(file), file.string());
-  });
-  return point;
-}
-
-void check_unchanged(const Config& config, const ResumePoint& point, const Tokenizer& tokenizer,
-                     const ResumeOptions& options, const Console& console) {
-  if (point.state.tokenizer_hash != tokenizer.hash()) {
-    throw InputError(fmt::format("{}tokenizer: {} is not the one of {}", config.at("tokenizer"),
-                                 config.tokenizer, point.checkpoint.string()),
-                     "the checkpoint holds its tokenizer: use that directory");
-  }
-  const std::vector<std::string> changes = training_changes(point.state.config, config);
-  if (changes.empty()) return;
-  const std::string all = fmt::format("{}", fmt::join(changes, "; "));
-  if (options.force) {
-    console.warn("the configuration changed: " + all);
-    return;
-  }
-  throw InputError(fmt::format("{} (this would change the training of {})", all, config.run.dir),
-                   "set the values back, start another run with --set run.dir=DIR, or accept the "
-                   "change with --force");
-}
-
-void check_not_later(const Config& config, const ResumePoint& point, const ResumeOptions& options) {
-  const auto later = checkpoints_after(config.run.dir, point.state.step);
-  if (later.empty() || options.force) return;
-  throw InputError(fmt::format("--resume {}: {} has later checkpoints, up to {}", options.from,
-                               config.run.dir, later.back().filename().string()),
-                   "--resume auto continues from the newest; --force removes the later ones");
+// On every rank what rank 0 decided.
+std::optional<ResumePoint> told(const std::optional<ResumePoint>& decided, Communicator& world) {
+  const std::string path = world.broadcast(decided ? decided->checkpoint.string() : "", 0);
+  if (path.empty()) return std::nullopt;
+  const std::string state = world.broadcast(decided ? to_json(decided->state) : "", 0);
+  const std::string own = world.broadcast(decided && decided->own ? "own" : "", 0);
+  return ResumePoint{.checkpoint = path,
+                     .state = run_state_from(parse_json(state, path), path),
+                     .own = !own.empty()};
 }
 
 }  // namespace
 
-fs::path checkpoints_of(const fs::path& run_dir) { return run_dir / "checkpoints"; }
-
-std::optional<ResumePoint> find_resume_point(const Config& config, const ResumeOptions& options,
-                                             const Tokenizer& tokenizer, const Console& console,
-                                             Communicator& world) {
-  agree(world, [&] { check_is_run_directory(config); });
-  const bool automatic = options.from == "auto" || options.from == "never";
-  const fs::path dir = automatic ? fs::path(config.run.dir) : fs::path(options.from);
-  std::optional<ResumePoint> point = find_in(dir, console, world);
-  agree(world, [&] {
-    if (options.from == "never") {
-      if (point && !options.force) {
-        throw InputError(fmt::format("--resume never: {} holds a run that is at step {}",
-                                     config.run.dir, point->state.step),
-                         "--resume auto continues it; --force replaces it");
-      }
-      return;
-    }
-    if (!automatic && !point) {
-      throw InputError(fmt::format("--resume {}: no checkpoint there", options.from),
-                       "give a checkpoint such as runs/first/checkpoints/step-00000500");
-    }
-    if (!point) return;
-    check_unchanged(config, *point, tokenizer, options, console);
-    if (!automatic) check_not_later(config, *point, options);
+RunDirectory::RunDirectory(const Config& config, const ResumeOptions& options,
+                           const Tokenizer& tokenizer, const Console& console, Communicator& world)
+    : config_(config), options_(options), console_(console), world_(world) {
+  agree(world_, [&] {
+    if (world_.rank() != 0) return;
+    check_is_run_directory(config);
+    if (fs::exists(config.run.dir)) lock();
+    resume_ = choose_resume_point(config, options, tokenizer, console);
   });
-  if (options.from == "never") point.reset();
-  return point;
+  resume_ = told(resume_, world_);
 }
 
-void prepare_run_directory(const Config& config, const std::optional<ResumePoint>& resume,
-                           Communicator& world) {
-  agree(world, [&] {
-    if (world.rank() != 0) return;
-    const fs::path dir = config.run.dir;
-    const std::int64_t step = resume ? resume->state.step : -1;
-    for (const fs::path& later : checkpoints_after(dir, step)) fs::remove_all(later);
-    if (!resume) {
-      for (const std::string_view name : kRunFiles) fs::remove_all(dir / name);
-    }
+void RunDirectory::prepare() {
+  const fs::path dir = config_.run.dir;
+  agree(world_, [&] {
+    if (world_.rank() != 0) return;
+    if (!lock_) make();
+    write_file_atomic(dir / kConfigFile, config_file_of(config_));
+    if (options_.replaces()) forget_run();
+    fs::remove_all(doomed_checkpoints(dir));
+    // A run without a checkpoint of its own has no metrics to keep either.
+    if (!resume_ || !resume_->own) fs::remove(dir / "metrics.jsonl");
+    if (resume_ && resume_->own) set_aside_newer();
     fs::create_directories(checkpoints_of(dir));
-    write_file_atomic(dir / "config.yaml", config_yaml(config));
+    std::vector<fs::path> staging;
+    for (const auto& entry : fs::directory_iterator(dir)) {
+      if (is_staging(entry.path().filename().string())) staging.push_back(entry.path());
+    }
+    for (const fs::path& leftover : staging) fs::remove(leftover);
   });
-  clean_checkpoints(checkpoints_of(config.run.dir), world);
+  clean_checkpoints(checkpoints_of(dir), world_);
+}
+
+void RunDirectory::lock() {
+  const fs::path file = fs::path(config_.run.dir) / kLockFile;
+  lock_ = take_lock(file, kLockPatience);
+  if (!lock_) {
+    throw InputError(
+        fmt::format("{}run.dir: another weft pretrain is at work in {}: {}", config_.at("run.dir"),
+                    config_.run.dir, read_file(file)),
+        fmt::format("wait for it or stop it; if its host died, remove {}", file.string()));
+  }
+  lock_->note(fmt::format("process {} on {}", getpid(), host_name()));
+}
+
+// The directory was not there when this start looked.
+void RunDirectory::make() {
+  if (!fs::create_directories(config_.run.dir)) {
+    throw InputError(fmt::format("{}run.dir: another weft pretrain has just begun in {}",
+                                 config_.at("run.dir"), config_.run.dir),
+                     "start again to continue it when it has ended");
+  }
+  lock();
+}
+
+// The checkpoints go in one rename: killed in here, the run is the old one or the new one.
+void RunDirectory::forget_run() const {
+  const fs::path dir = config_.run.dir;
+  fs::remove_all(doomed_checkpoints(dir));
+  if (fs::exists(checkpoints_of(dir))) rename_path(checkpoints_of(dir), doomed_checkpoints(dir));
+  for (const char* name : {"metrics.jsonl", "log.txt", "tensorboard"}) fs::remove_all(dir / name);
+}
+
+void RunDirectory::set_aside_newer() const {
+  const fs::path folder = checkpoints_of(config_.run.dir);
+  for (const std::int64_t step : checkpoint_steps(folder)) {
+    if (step <= resume_->state.step) break;  // newest first
+    const fs::path aside = set_aside_checkpoint(folder / checkpoint_name(step));
+    console_.warn(fmt::format("{} is kept as {}", checkpoint_name(step), aside.string()));
+  }
 }
 
 }  // namespace weft

@@ -41,8 +41,10 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
     agree(job.mesh.world(), [&] {
       load_run(point->checkpoint, {job.model, optimizer_}, job.mesh);
     });
-    saved_step_ = state_.step;
-    saved_path_ = point->checkpoint;
+    if (point->own) {
+      saved_step_ = state_.step;
+      saved_path_ = point->checkpoint;
+    }
   }
   state_.tokenizer_hash = job.tokenizer.hash();
   state_.config = training_values(config_);

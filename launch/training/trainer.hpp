@@ -12,7 +12,7 @@
 #include "core/optim/schedule.hpp"
 #include "launch/cli.hpp"
 #include "launch/config/config.hpp"
-#include "launch/training/run_directory.hpp"
+#include "launch/training/resume_point.hpp"
 #include "launch/training/training_log.hpp"
 #include "models/task.hpp"
 #include "parallel/data_parallel.hpp"

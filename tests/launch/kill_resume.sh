@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Kills a random rank of a run at random moments, saves included, and resumes: kill_resume.sh WEFT CORPUS [KILLS] [RANKS]
 #
-# After every kill each checkpoint that is there must verify. At the end the run must have the very bytes of an
-# undisturbed run: weights, optimizer state and losses. A checkpoint is saved at every other step, so that many of the
-# kills fall into a save. SEED makes the moments repeatable (default 1).
+# After every kill each checkpoint that is there must verify, and the next start must go on. At the end the run must have
+# the very bytes of an undisturbed run: weights, optimizer state and losses. A checkpoint is saved at every other step, so
+# that many of the kills fall into a save; how many did is told. SEED makes the moments repeatable (default 1).
 set -euo pipefail
 
 weft=$(realpath "${1:?usage: kill_resume.sh WEFT CORPUS [KILLS] [RANKS]}")
@@ -48,31 +48,47 @@ echo "undisturbed run"
 }
 
 verify_all() {
-  local checkpoint
+  local checkpoint unfinished=no
   for checkpoint in disturbed/checkpoints/step-*; do
-    case $checkpoint in *.tmp | *.deleting | *'*') continue ;; esac
+    case $checkpoint in
+      *'*') continue ;;
+      *.tmp | *.deleting)
+        [ ! "$checkpoint" -nt started ] || unfinished=yes
+        continue
+        ;;
+    esac
     "$weft" verify-checkpoint "$checkpoint" >verify.log 2>&1 || {
       echo "FAILED: $checkpoint does not verify after kill $killed"
       cat verify.log
       exit 1
     }
   done
+  [ $unfinished = no ] || in_saves=$((in_saves + 1))
 }
 
 killed=0
+in_saves=0
 finished=0
 while [ "$killed" -lt "$kills" ]; do
+  touch started
   (pretrain disturbed) >disturbed.log 2>&1 &
   launcher=$!
+  ended_by_itself=yes
   # From the start of the ranks to the end of the run: 0.2 to 2.7 seconds.
   sleep "$(printf '0.%03d' $((RANDOM % 1000)))"
   sleep "$(printf '%d.%01d' $((RANDOM % 2)) $((2 + RANDOM % 7)))"
   mapfile -t victims < <(pgrep -f -- "^$weft pretrain run.yaml" || true)
   if [ ${#victims[@]} -gt 0 ] && kill -9 "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null; then
     killed=$((killed + 1))
+    ended_by_itself=no
   fi
   status=0
   wait "$launcher" || status=$?
+  if [ "$status" != 0 ] && [ $ended_by_itself = yes ]; then
+    echo "FAILED: a start after $killed kills ended with status $status"
+    cat disturbed.log
+    exit 1
+  fi
   [ -d disturbed/checkpoints ] && verify_all
   if [ "$status" = 0 ]; then # done before the kill: compare, and begin another run
     finished=$((finished + 1))
@@ -98,4 +114,4 @@ for file in "$a"/*.safetensors; do
   cmp "$file" "$b/$(basename "$file")"
 done
 diff <(losses undisturbed) <(losses disturbed)
-echo "ok: $killed kills, $finished runs ended before theirs; weights, optimizer state and losses equal bit for bit"
+echo "ok: $killed kills, $in_saves of them within a save, $finished runs ended before theirs; weights, optimizer state and losses equal bit for bit"

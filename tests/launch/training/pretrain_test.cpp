@@ -10,21 +10,12 @@
 #include "core/base/files.hpp"
 #include "launch/training/stop_signal.hpp"
 #include "tests/launch/event_reader.hpp"
-#include "tests/launch/tiny_run.hpp"
+#include "tests/launch/training/pretrain_helpers.hpp"
 
 namespace weft {
 namespace {
 
 namespace fs = std::filesystem;
-
-ProgramResult pretrain(const std::vector<std::string>& lines, const std::string& options = "",
-                       const std::string& launcher = "OMP_NUM_THREADS=1 ") {
-  return run_shell(launcher + "$WEFT pretrain " + write_config(lines).string() + " " + options);
-}
-
-std::string weights_of(const fs::path& run_dir, const std::string& step) {
-  return read_file(run_dir / "checkpoints" / step / "model.safetensors");
-}
 
 int occurrences(const std::string& text, const std::string& part) {
   int count = 0;
@@ -32,15 +23,6 @@ int occurrences(const std::string& text, const std::string& part) {
     ++count;
   }
   return count;
-}
-
-// Losses by step from metrics.jsonl.
-std::map<std::int64_t, double> losses_of(const fs::path& run_dir) {
-  std::map<std::int64_t, double> losses;
-  for (const auto& [step, values] : read_metrics(run_dir, "loss")) {
-    losses[step] = values["loss"].get<double>();
-  }
-  return losses;
 }
 
 TEST(Pretrain, TrainsAndRecords) {
@@ -344,19 +326,6 @@ TEST(Pretrain, TrainsOnAfterAFailedSaveAndSavesAtTheNext) {
   EXPECT_NE(r.err.find("step 200 was not saved"), std::string::npos) << r.err;
   EXPECT_TRUE(fs::exists(dir / "checkpoints/step-00000600/model.safetensors"));
   EXPECT_EQ(read_metrics(dir, "loss").size(), 120U);  // records waited too
-}
-
-TEST(Pretrain, ResumesFromACheckpointOfAnotherRun) {
-  const fs::path dir = new_directory("run");
-  ASSERT_EQ(pretrain(tiny_config(dir / "one")).status, 0);
-  const std::string from = "--resume " + (dir / "one/checkpoints/step-00000010").string();
-  ASSERT_EQ(pretrain(tiny_config(dir / "two"), from).status, 0);
-  EXPECT_TRUE(weights_of(dir / "one", "step-00000020") == weights_of(dir / "two", "step-00000020"));
-  // Going back within a run would leave a later checkpoint that `auto` prefers.
-  const ProgramResult back = pretrain(tiny_config(dir / "one"), from);
-  EXPECT_EQ(back.status, 2);
-  EXPECT_NE(back.err.find("has later checkpoints, up to step-00000020"), std::string::npos)
-      << back.err;
 }
 
 // Found by the loader when the run has begun: no status that says that nothing was written.

@@ -1,0 +1,34 @@
+// Runs of `weft pretrain` and what they leave behind.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/base/files.hpp"
+#include "tests/launch/tiny_run.hpp"
+
+namespace weft {
+
+inline ProgramResult pretrain(const std::vector<std::string>& lines,
+                              const std::string& options = "",
+                              const std::string& launcher = "OMP_NUM_THREADS=1 ") {
+  return run_shell(launcher + "$WEFT pretrain " + write_config(lines).string() + " " + options);
+}
+
+inline std::string weights_of(const std::filesystem::path& run_dir, const std::string& step) {
+  return read_file(run_dir / "checkpoints" / step / "model.safetensors");
+}
+
+// Losses by step from metrics.jsonl.
+inline std::map<std::int64_t, double> losses_of(const std::filesystem::path& run_dir) {
+  std::map<std::int64_t, double> losses;
+  for (const auto& [step, values] : read_metrics(run_dir, "loss")) {
+    losses[step] = values["loss"].get<double>();
+  }
+  return losses;
+}
+
+}  // namespace weft
