@@ -59,6 +59,11 @@ fs::path without_slash(const fs::path& path) {
   return path.has_filename() || !path.has_parent_path() ? path : path.parent_path();
 }
 
+// Beside the target, so that a rename is enough.
+fs::path staging_path(const fs::path& target) {
+  return target.string() + ".tmp-" + std::to_string(::getpid());
+}
+
 }  // namespace
 
 std::string read_file(const fs::path& path) {
@@ -130,6 +135,16 @@ void OutputFile::write(std::span<const std::byte> bytes) {
 
 void OutputFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
+void OutputFile::write_at(std::uint64_t place, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(place));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(path_, "write", errno);
+    place += static_cast<std::uint64_t>(n);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
 void OutputFile::sync() {
   if (::fsync(fd_) != 0) fail(path_, "write", errno);
 }
@@ -140,18 +155,24 @@ void OutputFile::finish() {
   if (::close(std::exchange(fd_, -1)) != 0) fail(path_, "write", errno);
 }
 
+StagedFile::StagedFile(fs::path target)
+    : target_(std::move(target)), staging_(staging_path(target_)), file_(staging_) {}
+
+StagedFile::~StagedFile() {
+  if (!committed_) ::unlink(staging_.c_str());
+}
+
+void StagedFile::commit() {
+  file_.finish();
+  rename_path(staging_, target_);
+  committed_ = true;
+  fsync_path(folder_of(target_));
+}
+
 void write_file_atomic(const fs::path& path, std::string_view content) {
-  const fs::path staging = path.string() + ".tmp-" + std::to_string(::getpid());
-  try {
-    OutputFile file(staging);
-    file.write(content);
-    file.finish();
-    rename_path(staging, path);
-  } catch (...) {
-    ::unlink(staging.c_str());
-    throw;
-  }
-  fsync_path(folder_of(path));
+  StagedFile staged(path);
+  staged.file().write(content);
+  staged.commit();
 }
 
 void fsync_path(const fs::path& path) {
@@ -192,7 +213,7 @@ StagedDirectory::StagedDirectory(fs::path target, bool force) : target_(without_
     throw InputError(target_.string() + ": exists and is not empty",
                      "choose another directory, or replace it with --force");
   }
-  staging_ = target_.string() + ".tmp-" + std::to_string(::getpid());
+  staging_ = staging_path(target_);
   std::error_code error;
   fs::remove_all(staging_, error);
   if (!error) fs::create_directories(staging_, error);

@@ -35,7 +35,7 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-// A file being written from front to back. Each failure is an Error "PATH: cannot write: REASON".
+// A file being written. Each failure is an Error "PATH: cannot write: REASON".
 // A file that is not finish()ed is closed and left as it is: half-written.
 class OutputFile {
  public:
@@ -45,8 +45,10 @@ class OutputFile {
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
-  void write(std::span<const std::byte> bytes);
+  void write(std::span<const std::byte> bytes);  // behind what was written so
   void write(std::string_view text);
+  // At any place, leaving zeros where nothing has been written yet; write() does not see it.
+  void write_at(std::uint64_t place, std::span<const std::byte> bytes);
   void sync();    // all that was written is on the disk
   void finish();  // sync and close
 
@@ -55,7 +57,25 @@ class OutputFile {
   int fd_ = -1;
 };
 
-// Replaces or creates a file: written beside it, fsynced, renamed, the folder fsynced.
+// A file written beside its target and renamed on commit(), replacing what was there; removed when
+// it dies uncommitted.
+class StagedFile {
+ public:
+  explicit StagedFile(std::filesystem::path target);
+  ~StagedFile();
+  StagedFile(const StagedFile&) = delete;
+  StagedFile& operator=(const StagedFile&) = delete;
+
+  OutputFile& file() { return file_; }
+  void commit();  // fsynced first, and the folder afterwards
+
+ private:
+  std::filesystem::path target_, staging_;
+  OutputFile file_;
+  bool committed_ = false;
+};
+
+// A StagedFile of this content.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content);
 
 void fsync_path(const std::filesystem::path& path);  // a file or a folder

@@ -2,7 +2,7 @@
 #include "core/io/safetensors_writer.hpp"
 
 #include <algorithm>
-#include <map>
+#include <cassert>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -79,6 +79,30 @@ WrittenFile SafetensorsWriter::finish() {
   }
   file_.finish();
   return {.name = path_.filename().string(), .size = size_, .xxh3_128 = hash_.hex128()};
+}
+
+SafetensorsRowWriter::SafetensorsRowWriter(OutputFile& file, std::vector<TensorSpec> tensors)
+    : file_(file) {
+  sort_as_stored(tensors);
+  const std::string header = header_of(tensors, {{"format", "pt"}});
+  const std::uint64_t length = header.size();
+  file_.write(std::as_bytes(std::span(&length, 1)));
+  file_.write(std::as_bytes(std::span(header)));
+  std::uint64_t at = sizeof(length) + length;
+  for (const TensorSpec& t : tensors) {
+    const std::uint64_t size = bytes_of(t);
+    const auto rows = static_cast<std::uint64_t>(std::max<std::int64_t>(t.shape[0], 1));
+    places_[t.name] = {.begin = at, .end = at + size, .row = size / rows};
+    at += size;
+  }
+}
+
+void SafetensorsRowWriter::write(const std::string& name, const Tensor& part, std::int64_t first) {
+  const Place& place = places_.at(name);
+  const std::uint64_t begin = place.begin + static_cast<std::uint64_t>(first) * place.row;
+  assert(part.bytes() == static_cast<std::uint64_t>(part.shape()[0]) * place.row);
+  assert(begin + part.bytes() <= place.end);
+  file_.write_at(begin, {static_cast<const std::byte*>(part.raw()), part.bytes()});
 }
 
 void write_safetensors(const std::filesystem::path& path,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -51,6 +52,24 @@ class SafetensorsWriter {
   OutputFile file_;
   Xxh3 hash_;
   std::uint64_t size_ = 0, expected_ = 0;
+};
+
+// The same for tensors that come some rows at a time, each in its place, so that a file may be
+// bigger than memory. The header goes out at once, into a file that must be empty.
+class SafetensorsRowWriter {
+ public:
+  SafetensorsRowWriter(OutputFile& file, std::vector<TensorSpec> tensors);
+
+  // Rows [first, first + part.shape()[0]) of a tensor: of its dtype and, but for dim 0, its shape.
+  void write(const std::string& name, const Tensor& part, std::int64_t first);
+
+ private:
+  struct Place {
+    std::uint64_t begin = 0, end = 0;  // bytes of the file
+    std::uint64_t row = 0;             // bytes
+  };
+  OutputFile& file_;
+  std::map<std::string, Place> places_;
 };
 
 // A whole file of host tensors in one call.

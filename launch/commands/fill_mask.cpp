@@ -1,11 +1,11 @@
 // weft fill-mask MODEL_DIR [TEXT...]: the likeliest words at each [MASK].
 #include <algorithm>
 #include <cmath>
-#include <iostream>
 #include <numeric>
 
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
+#include "core/base/text_reader.hpp"
 #include "core/data/text_batch.hpp"
 #include "launch/arguments.hpp"
 #include "launch/cli.hpp"
@@ -20,7 +20,9 @@ namespace {
 
 // The `top` likeliest tokens of one row of logits, with their softmax probabilities.
 Json candidates(std::span<const float> logits, std::size_t top, const Tokenizer& tokenizer) {
-  std::vector<std::int32_t> order(logits.size());
+  // Published models may have rows beyond the last token, to fill the table up.
+  std::vector<std::int32_t> order(
+      std::min(logits.size(), static_cast<std::size_t>(tokenizer.vocab_size())));
   std::iota(order.begin(), order.end(), 0);
   top = std::min(top, order.size());
   const auto likelier = [&](std::int32_t a, std::int32_t b) {
@@ -51,23 +53,40 @@ Tensor logits_of(const ModelDirectory& loaded, const TextRow& row, std::int32_t 
                    "use a checkpoint of weft pretrain, or a model of a ForMaskedLM architecture");
 }
 
-Json fill(const std::string& text, std::size_t top, const ModelDirectory& loaded,
-          const Tokenizer& tokenizer) {
-  const SpecialTokens& special = tokenizer.special();
-  const Encoding encoding = tokenizer.encode(text, {.max_length = loaded.max_length});
-  const TextRow row = text_row(encoding);
-  if (std::count(row.ids.begin(), row.ids.end(), special.mask) == 0) {
-    throw InputError("no " + tokenizer.token(special.mask) + " in: " + text,
-                     "write " + tokenizer.token(special.mask) + " where a word is wanted");
+struct Question {
+  std::string text;
+  TextRow row;
+};
+
+// Throws InputError "WHERE: ..." for a text without a mask, or longer than the model reads.
+Question question_of(std::string_view text, const std::string& where, const ModelDirectory& loaded,
+                     const Tokenizer& tokenizer) {
+  Question question{std::string(text), text_row(tokenizer.encode(text))};
+  const std::vector<std::int32_t>& ids = question.row.ids;
+  const std::string mask = tokenizer.token(tokenizer.special().mask);
+  if (std::count(ids.begin(), ids.end(), tokenizer.special().mask) == 0) {
+    throw InputError(where + ": no " + mask + " in: " + question.text,
+                     "write " + mask + " where a word is wanted");
   }
-  const Tensor logits = logits_of(loaded, row, special.pad);
+  if (static_cast<std::int64_t>(ids.size()) > loaded.max_length) {
+    throw InputError(where + ": " + std::to_string(ids.size()) + " tokens, but the model has " +
+                         std::to_string(loaded.max_length) + " positions",
+                     "shorten the text");
+  }
+  return question;
+}
+
+std::string answer(const Question& question, std::size_t top, const ModelDirectory& loaded,
+                   const Tokenizer& tokenizer) {
+  const std::vector<std::int32_t>& ids = question.row.ids;
+  const Tensor logits = logits_of(loaded, question.row, tokenizer.special().pad);
   const auto V = static_cast<std::size_t>(logits.shape().last());
   Json masks = Json::array();
-  for (std::size_t t = 0; t < row.ids.size(); ++t) {
-    if (row.ids[t] != special.mask) continue;
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    if (ids[t] != tokenizer.special().mask) continue;
     masks.push_back(candidates({logits.data<float>() + t * V, V}, top, tokenizer));
   }
-  return {{"text", text}, {"masks", masks}};
+  return Json{{"text", question.text}, {"masks", masks}}.dump();
 }
 
 void check_vocabulary(const ModelDirectory& loaded, const Tokenizer& tokenizer,
@@ -92,12 +111,19 @@ int fill_mask_command(const Arguments& arguments) {
   const auto top = static_cast<std::size_t>(arguments.integer("top"));
 
   const std::vector<std::string>& given = arguments.positionals();
+  std::vector<Question>
+      questions;  // all of them before the first answer, so that errors come first
   for (std::size_t i = 1; i < given.size(); ++i) {
-    console.result(fill(given[i], top, loaded, *tokenizer).dump());
+    questions.push_back(question_of(given[i], "TEXT " + std::to_string(i), loaded, *tokenizer));
   }
-  if (given.size() > 1) return kDone;
-  for (std::string line; std::getline(std::cin, line);) {
-    console.result(fill(line, top, loaded, *tokenizer).dump());
+  for (const Question& question : questions) {
+    console.result(answer(question, top, loaded, *tokenizer));
+  }
+  if (!questions.empty()) return kDone;
+  TextReader lines(0, "standard input");
+  for (std::string_view line; lines.next(line);) {
+    console.result(
+        answer(question_of(line, lines.where(), loaded, *tokenizer), top, loaded, *tokenizer));
   }
   return kDone;
 }

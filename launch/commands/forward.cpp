@@ -1,8 +1,10 @@
 // weft forward MODEL_DIR [FILE]: runs the bare model and stores what it computes.
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "core/base/error.hpp"
+#include "core/base/files.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text_reader.hpp"
 #include "core/data/text_batch.hpp"
@@ -26,9 +28,8 @@ class RowReader {
   RowReader(std::filesystem::path directory, const ModelDirectory& loaded)
       : directory_(std::move(directory)), loaded_(&loaded) {}
 
-  TextRow read(std::string_view line, const std::string& where) {
-    if (line.empty() || line[0] != '{')
-      return checked(text_row(tokenizer().encode(line, options())), where);
+  TextRow read(std::string_view line, bool is_object, const std::string& where) {
+    if (!is_object) return checked(text_row(tokenizer().encode(line, options())), where);
     const Json json = parse_json(line, where);
     if (json.contains("ids")) return checked(explicit_row(json, where), where);
     if (json.contains("a") && json.contains("b")) {
@@ -112,43 +113,31 @@ class RowReader {
   std::unique_ptr<Tokenizer> tokenizer_;
 };
 
+// Whether a line begins as {"key": does; a text may begin with a brace.
+bool begins_object(std::string_view line) {
+  const auto drop_blanks = [&] {
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  };
+  if (!line.starts_with('{')) return false;
+  line.remove_prefix(1);
+  drop_blanks();
+  const std::size_t end = line.starts_with('"') ? line.find('"', 1) : line.npos;
+  if (end == line.npos) return false;
+  line.remove_prefix(end + 1);
+  drop_blanks();
+  return line.starts_with(':');
+}
+
 std::vector<TextRow> read_rows(RowReader& reader, const std::string& file) {
   const auto lines = file.empty() || file == "-" ? std::make_unique<TextReader>(0, "standard input")
                                                  : std::make_unique<TextReader>(file);
   std::vector<TextRow> rows;
-  for (std::string_view line; lines->next(line);) rows.push_back(reader.read(line, lines->where()));
+  for (std::string_view line; lines->next(line);) {
+    rows.push_back(reader.read(line, is_jsonl(file) || begins_object(line), lines->where()));
+  }
   if (rows.empty()) throw InputError(lines->name() + ": no lines", "give one text per line");
   return rows;
 }
-
-// Results of all batches, each of dim 0 = all rows.
-class Results {
- public:
-  explicit Results(std::int64_t rows) : rows_(rows) {}
-
-  void put(const std::string& name, const Tensor& part, std::int64_t first) {
-    Tensor& whole = tensor(name);
-    if (!whole) {
-      std::vector<std::int64_t> dims(part.shape().dims().begin(), part.shape().dims().end());
-      dims[0] = rows_;
-      whole = Tensor(Shape(dims), part.dtype());
-    }
-    const Tensor place = whole.narrow(first, part.shape()[0]);
-    std::memcpy(place.raw(), part.raw(), part.bytes());
-  }
-  const std::vector<std::pair<std::string, Tensor>>& tensors() const { return tensors_; }
-
- private:
-  Tensor& tensor(const std::string& name) {
-    for (auto& [known, value] : tensors_) {
-      if (known == name) return value;
-    }
-    return tensors_.emplace_back(name, Tensor{}).second;
-  }
-
-  std::int64_t rows_;
-  std::vector<std::pair<std::string, Tensor>> tensors_;
-};
 
 Tensor whole_mask(const Batch& batch) {
   if (batch.key_mask_BT) return batch.key_mask_BT;
@@ -157,38 +146,75 @@ Tensor whole_mask(const Batch& batch) {
   return ones;
 }
 
-Results run_model(const PretrainingModel& model, const std::vector<TextRow>& rows,
-                  std::int32_t pad_id, bool hidden_states, const Console& console) {
+// What is stored of one batch.
+std::vector<Output> results_of(const PretrainingModel& model, const Batch& batch,
+                               bool hidden_states) {
+  std::vector<Output> results = {{"input_ids", batch.ids_BT},
+                                 {"token_type_ids", batch.type_ids_BT},
+                                 {"attention_mask", whole_mask(batch)}};
+  for (Output& output : model.outputs(batch, hidden_states)) results.push_back(std::move(output));
+  return results;
+}
+
+// The whole tensors that one batch of results is a part of.
+std::vector<TensorSpec> specs_of(const std::vector<Output>& results, std::size_t rows) {
+  std::vector<TensorSpec> specs;
+  for (const Output& result : results) {
+    std::vector<std::int64_t> dims(result.value.shape().dims().begin(),
+                                   result.value.shape().dims().end());
+    dims[0] = static_cast<std::int64_t>(rows);
+    specs.push_back(
+        {result.name, std::string(safetensors_dtype(result.value.dtype())), Shape(dims)});
+  }
+  return specs;
+}
+
+// All texts are padded to the longest of them; the results of each batch are written at once.
+void run_model(const PretrainingModel& model, const std::vector<TextRow>& rows, std::int32_t pad_id,
+               bool hidden_states, OutputFile& file, const Console& console) {
   std::size_t longest = 0;
   for (const TextRow& row : rows) longest = std::max(longest, row.ids.size());
-  Results results(static_cast<std::int64_t>(rows.size()));
+  std::optional<SafetensorsRowWriter> writer;
   Progress progress(console, "forward", static_cast<double>(rows.size()), "texts");
   for (std::size_t first = 0; first < rows.size(); first += kBatchRows) {
     const std::size_t count = std::min(kBatchRows, rows.size() - first);
     const Batch batch =
         text_batch({rows.data() + first, count}, static_cast<std::int64_t>(longest), pad_id);
-    const auto at = static_cast<std::int64_t>(first);
-    results.put("input_ids", batch.ids_BT, at);
-    results.put("token_type_ids", batch.type_ids_BT, at);
-    results.put("attention_mask", whole_mask(batch), at);
-    for (const Output& output : model.outputs(batch, hidden_states))
-      results.put(output.name, output.value, at);
+    const std::vector<Output> results = results_of(model, batch, hidden_states);
+    if (!writer) writer.emplace(file, specs_of(results, rows.size()));
+    for (const Output& result : results) {
+      writer->write(result.name, result.value, static_cast<std::int64_t>(first));
+    }
     progress.update(static_cast<double>(first + count));
   }
   progress.finish();
-  return results;
+}
+
+// A wrong --output is told before any work.
+void check_output(const std::filesystem::path& output) {
+  if (std::filesystem::is_directory(output)) {
+    throw InputError(output.string() + ": is a directory",
+                     "name a file: --output " + (output / "out.safetensors").string());
+  }
+  const std::filesystem::path folder = std::filesystem::absolute(output).parent_path();
+  if (!std::filesystem::is_directory(folder)) {
+    throw InputError(output.string() + ": its folder does not exist",
+                     "make it first: mkdir -p " + folder.string());
+  }
 }
 
 int forward_command(const Arguments& arguments) {
   const Console console = make_console(arguments);
   const std::filesystem::path output = arguments.text("output");
+  check_output(output);
   const std::filesystem::path directory = resolve_model_dir(arguments.positional(0), console);
   const ModelDirectory loaded = load_model(directory, arguments.precision().value_or(DType::f32));
   RowReader reader(directory, loaded);
   const std::vector<TextRow> rows = read_rows(reader, arguments.positional(1));
-  const Results results =
-      run_model(*loaded.model, rows, reader.pad_id(), arguments.flag("hidden-states"), console);
-  write_safetensors(output, results.tensors());
+  StagedFile staged(output);
+  run_model(*loaded.model, rows, reader.pad_id(), arguments.flag("hidden-states"), staged.file(),
+            console);
+  staged.commit();
   console.info(std::to_string(rows.size()) + " texts -> " + output.string());
   return kDone;
 }
@@ -203,8 +229,10 @@ Command describe_forward() {
           {{.name = "MODEL_DIR", .help = "a model, checkpoint or run directory"},
            {.name = "FILE",
             .help =
-                "one text per line, or JSON objects with text, with a and b, or with ids, type_ids "
-                "and mask; standard input without it",
+                "one text per line, or objects {\"text\": ..}, {\"a\": .., \"b\": ..} or {\"ids\": "
+                ".., "
+                "\"type_ids\": .., \"mask\": ..}, which every line of a .jsonl file is; standard "
+                "input without it",
             .min = 0}},
       .options = {{.name = "output",
                    .kind = Option::Kind::text,
@@ -213,6 +241,7 @@ Command describe_forward() {
                    .required = true},
                   {.name = "hidden-states", .help = "store the output of every layer as well"}},
       .example = "weft forward runs/bert-mini texts.txt --output out.safetensors",
+      .details = "Texts are cut to the model's positions and padded to the longest of them.",
       .run = forward_command};
 }
 

@@ -39,7 +39,7 @@ mapfile -t commands < <(sed '1,/What to try next/d; s/^ *//; s/   .*//; s/train\
 for command in "${commands[@]}"; do
   bash -c "$command" >tried 2>&1 || { cat tried >>log; fail "what to try next: $command"; }
 done
-[ -d runs/longer/checkpoints/step-00000014 ] || fail "the longer training left no checkpoint"
+[ -d runs/quickstart/checkpoints/step-00000014 ] || fail "training on left no checkpoint"
 
 # A second start reuses what is there; a failing step is told.
 launch/quickstart.sh >log 2>&1 || fail "the second start: status $?"

@@ -74,6 +74,23 @@ TEST_F(Files, AtomicWriteReplacesAndLeavesNothingBeside) {
   EXPECT_THROW(write_file_atomic(dir_ / "none" / "f", "x"), Error);
 }
 
+TEST_F(Files, StagedFileAppearsOnCommitOnly) {
+  put(dir_ / "f", "old");
+  {
+    StagedFile unfinished(dir_ / "f");
+    unfinished.file().write("half");
+  }
+  EXPECT_EQ(read_file(dir_ / "f"), "old");
+  EXPECT_EQ(entries(), 1U);
+  StagedFile file(dir_ / "f");
+  file.file().write("a");
+  file.file().write_at(3, std::as_bytes(std::span("d", 1)));
+  file.file().write("b");
+  file.commit();
+  EXPECT_EQ(read_file(dir_ / "f"), std::string("ab\0d", 4));
+  EXPECT_EQ(entries(), 1U);
+}
+
 TEST_F(Files, WriteErrorsNameTheReason) {  // /dev/full takes nothing
   EXPECT_EQ(error_of([] {
               OutputFile f("/dev/full");

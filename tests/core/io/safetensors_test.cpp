@@ -149,6 +149,26 @@ TEST(SafetensorsWriter, WritesWholeTensors) {
   EXPECT_THROW(write_safetensors(dir / "x", {{"b", b}, {"b", a}}), Error);
 }
 
+TEST(SafetensorsWriter, RowsInAnyOrderMakeTheSameFile) {
+  const ScratchDir dir;
+  Tensor wide(Shape({5, 2, 3}), DType::f32);
+  Tensor ids(Shape({5}), DType::i32);
+  for (int i = 0; i < 30; ++i) wide.data<float>()[i] = static_cast<float>(i);
+  for (int i = 0; i < 5; ++i) ids.data<std::int32_t>()[i] = 7 * i;
+  write_safetensors(dir / "whole", {{"wide", wide}, {"ids", ids}});
+  {
+    OutputFile file(dir / "rows");
+    SafetensorsRowWriter writer(file, {{"wide", "F32", wide.shape()}, {"ids", "I32", ids.shape()}});
+    for (const std::int64_t first : {2, 0, 4}) {
+      const std::int64_t count = first == 4 ? 1 : 2;
+      writer.write("ids", ids.narrow(first, count), first);
+      writer.write("wide", wide.narrow(first, count), first);
+    }
+    file.finish();
+  }
+  EXPECT_EQ(read_file(dir / "rows"), read_file(dir / "whole"));
+}
+
 TEST(SafetensorsWriter, MissingDataIsAnError) {
   ScratchDir dir;
   SafetensorsWriter w(dir / "x", {{"a", "F32", {2}}});

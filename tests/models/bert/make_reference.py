@@ -4,15 +4,26 @@
 usage: make_reference.py [DIR]        needs torch, transformers, safetensors
 The directory is a Hugging Face model directory; reference.safetensors holds a padded batch, the logits and hidden
 states, the loss, the gradient of every parameter, and ten AdamW steps (losses, gradient norms, final weights).
+Beside them, of the untrained model: texts.safetensors, a padded batch of texts.jsonl's texts with its outputs, and
+fill_mask.json, the fill-mask pipeline's answers in the form of `weft fill-mask`.
 """
+import json
 import os
 import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForPreTraining
+from transformers import AutoTokenizer, BertConfig, BertForPreTraining, pipeline
 
 LEARNING_RATE, CLIP, STEPS = 2e-3, 1.0, 10
+VOCABULARY = """[PAD] [UNK] [CLS] [SEP] [MASK] the a of in on and to is was were it he she they we . , ! ? ' - ##s ##ed
+    ##ing ##er ##ly ##est cat dog bird tree house river town king queen child man woman book day night year small big
+    old new red saw made had went came sang walk song""".split()
+TEXTS = [{"text": "The old cat walked to the river."}, {"text": "Birds!"},
+         {"a": "was it the King's book?", "b": "It was, he said."},
+         {"text": "the dog and the cat and the bird and the child and the man and the woman went to town"}]  # too long
+MASKED = ["The cat [MASK] on the tree.", "the [MASK] of the [MASK] was old", "[MASK]", "She went to the smallest [MASK]!"]
+TOP = 7
 
 
 def batch(config):
@@ -30,6 +41,45 @@ def batch(config):
     return ids, types, mask, labels, torch.tensor([0, 1, 1])
 
 
+def write_tokenizer(out):
+    with open(os.path.join(out, "vocab.txt"), "w") as f:
+        f.write("".join(token + "\n" for token in VOCABULARY))
+    with open(os.path.join(out, "tokenizer_config.json"), "w") as f:
+        json.dump({"tokenizer_class": "BertTokenizer", "do_lower_case": True}, f)
+        f.write("\n")
+    return AutoTokenizer.from_pretrained(out)
+
+
+def write_texts(out, model, tokenizer):
+    with open(os.path.join(out, "texts.jsonl"), "w") as f:
+        f.write("".join(json.dumps(text) + "\n" for text in TEXTS))
+    encodings = [tokenizer(t.get("text", t.get("a")), t.get("b"), truncation=True,
+                           max_length=model.config.max_position_embeddings) for t in TEXTS]
+    inputs = tokenizer.pad(encodings, return_tensors="pt")
+    with torch.no_grad():
+        result = model(**inputs, output_hidden_states=True)
+        pooled = model.bert(**inputs).pooler_output
+    tensors = {"input_ids": inputs["input_ids"], "token_type_ids": inputs["token_type_ids"],
+               "attention_mask": inputs["attention_mask"], "logits": result.prediction_logits,
+               "seq_relationship_logits": result.seq_relationship_logits, "pooler_output": pooled,
+               "last_hidden_state": result.hidden_states[-1]}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, os.path.join(out, "texts.safetensors"))
+
+
+def write_fill_mask(out, tokenizer):
+    fill = pipeline("fill-mask", model=out, tokenizer=tokenizer, top_k=TOP)
+    answers = []
+    for text in MASKED:
+        masks = fill(text)
+        if isinstance(masks[0], dict):  # of one mask
+            masks = [masks]
+        answers.append({"text": text, "masks": [
+            [{"token": tokenizer.convert_ids_to_tokens(a["token"]), "id": a["token"], "score": a["score"]}
+             for a in mask] for mask in masks]})
+    with open(os.path.join(out, "fill_mask.json"), "w") as f:
+        f.write("[\n" + ",\n".join(json.dumps(a) for a in answers) + "\n]\n")
+
+
 def main():
     out = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "../../data/bert_reference")
     torch.manual_seed(0)
@@ -42,6 +92,9 @@ def main():
             p.data += 0.1 * torch.randn_like(p)
     model.eval()
     model.save_pretrained(out, safe_serialization=True)
+    tokenizer = write_tokenizer(out)
+    write_texts(out, model, tokenizer)
+    write_fill_mask(out, tokenizer)
 
     ids, types, mask, labels, sentence = batch(config)
     inputs = dict(input_ids=ids, token_type_ids=types, attention_mask=mask, labels=labels, next_sentence_label=sentence)
