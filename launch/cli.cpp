@@ -12,6 +12,7 @@
 #include "launch/failure.hpp"
 #include "launch/help.hpp"
 #include "launch/process.hpp"
+#include "launch/training/stop_signal.hpp"
 #include "launch/version.hpp"
 
 namespace weft {
@@ -33,6 +34,7 @@ int print_result(const std::string& text) {
 }
 
 int run_distributed(const Command& command, const Arguments& arguments) {
+  catch_stop_signals();  // also while MPI comes up and goes down
   const MpiSession mpi;
   try {
     set_threads(arguments.threads());

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 
@@ -147,7 +148,10 @@ void limit_spinning(char** argv) {
   constexpr const char* kSpinCount = "GOMP_SPINCOUNT";
   if (std::getenv(kSpinCount) != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   setenv(kSpinCount, "10000", 0);  // a fraction of a millisecond: longer than gaps between kernels
-  execv("/proc/self/exe", argv);
+  // By its own name, which ps and pkill show, not as "exe".
+  std::error_code gone;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", gone);
+  if (!gone) execv(self.c_str(), argv);
 }
 
 int set_threads(int threads) {

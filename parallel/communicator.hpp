@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "core/tensor/tensor.hpp"
@@ -36,7 +37,11 @@ class Communicator {
 
   // Control plane: small host values, whatever the device.
   virtual double all_reduce(double x, ReduceOp op) = 0;
-  virtual std::int64_t all_reduce(std::int64_t x, ReduceOp op) = 0;
+  virtual void all_reduce(std::span<std::int64_t> x, ReduceOp op) = 0;  // in place
+  std::int64_t all_reduce(std::int64_t x, ReduceOp op) {
+    all_reduce(std::span(&x, 1), op);
+    return x;
+  }
   virtual std::string broadcast(const std::string& s, int root) = 0;
 
   // Ranks with one color form a group, ordered by key. Collective over this group.

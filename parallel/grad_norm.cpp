@@ -18,6 +18,9 @@ double global_grad_norm(const GradientBuckets& buckets,
     const bool cut = parameters[i].parameter->shard.dim >= 0;
     (cut ? sharded : replicated) += backend(gradients[i]).squared_norm(gradients[i]);
   }
+  // A replicated gradient is the same on all tensor ranks, unless a fault made it bad on one of
+  // them: then all must know, or some would take a step that others skip.
+  if (!std::isfinite(replicated)) sharded = replicated;
   return std::sqrt(mesh.tensor().all_reduce(sharded, ReduceOp::sum) + replicated);
 }
 

@@ -87,10 +87,10 @@ class MpiCommunicator final : public Communicator {
           "a double");
     return x;
   }
-  std::int64_t all_reduce(std::int64_t x, ReduceOp op) override {
-    check(MPI_Allreduce(MPI_IN_PLACE, &x, 1, MPI_INT64_T, mpi_op(op), comm_), "all_reduce",
-          "an int64");
-    return x;
+  void all_reduce(std::span<std::int64_t> x, ReduceOp op) override {
+    check(MPI_Allreduce(MPI_IN_PLACE, x.data(), static_cast<int>(x.size()), MPI_INT64_T, mpi_op(op),
+                        comm_),
+          "all_reduce", fmt::format("{} int64", x.size()));
   }
   std::string broadcast(const std::string& s, int root) override;
 

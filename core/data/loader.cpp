@@ -31,7 +31,7 @@ void check(const LoaderOptions& o) {
 }  // namespace
 
 std::vector<Batch> step_batches(const Dataset& dataset, const LoaderOptions& options,
-                                std::int64_t step) {
+                                std::int64_t first_sample) {
   check(options);
   const std::int64_t per_rank = options.global_batch / options.data_ranks;
   const std::int64_t begin = options.data_rank * per_rank;
@@ -40,8 +40,7 @@ std::vector<Batch> step_batches(const Dataset& dataset, const LoaderOptions& opt
   for (std::int64_t first = begin; first < begin + per_rank; first += options.micro_batch) {
     samples.clear();
     for (std::int64_t i = first; i < first + options.micro_batch; ++i) {
-      samples.push_back(
-          dataset.sample(static_cast<std::uint64_t>(step * options.global_batch + i)));
+      samples.push_back(dataset.sample(static_cast<std::uint64_t>(first_sample + i)));
     }
     batches.push_back(make_batch(samples, dataset.data().seq_length, dataset.pad_id(), first));
   }
@@ -64,13 +63,13 @@ struct Loader::Queue {
   void fill() {
     const auto room = static_cast<std::size_t>(std::max(1, options.prefetch));
     try {
-      for (std::int64_t step = options.first_step;; ++step) {
+      for (std::int64_t sample = options.first_sample;; sample += options.global_batch) {
         {
           std::unique_lock lock(mutex);
           changed.wait(lock, [&] { return stop || ready.size() < room; });
           if (stop) return;
         }
-        auto batches = step_batches(dataset, options, step);
+        auto batches = step_batches(dataset, options, sample);
         const std::lock_guard lock(mutex);
         ready.push_back(std::move(batches));
         changed.notify_all();

@@ -15,24 +15,24 @@ namespace weft {
 Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::int32_t pad_id,
                  std::int64_t first_sample);
 
-// Step k of a run has the samples [k * global_batch, (k + 1) * global_batch). Data rank r of D
-// takes the r-th of D equal runs of them, cut into micro-batches; global_batch must divide by
+// A step has global_batch samples, from where the one before it ended. Data rank r of D takes the
+// r-th of D equal runs of them, cut into micro-batches; global_batch must divide by
 // micro_batch * data_ranks.
 struct LoaderOptions {
   std::int64_t global_batch = 1;
   std::int64_t micro_batch = 1;
   std::int64_t data_rank = 0;
   std::int64_t data_ranks = 1;
-  std::int64_t first_step = 0;  // a resumed run starts here; costs nothing
-  int prefetch = 2;             // steps made ahead
+  std::int64_t first_sample = 0;  // a resumed run starts here; costs nothing
+  int prefetch = 2;               // steps made ahead
 };
 
-// The micro-batches of one step in order: a pure function.
+// The micro-batches of the step that begins at a sample, in order: a pure function.
 std::vector<Batch> step_batches(const Dataset& dataset, const LoaderOptions& options,
-                                std::int64_t step);
+                                std::int64_t first_sample);
 
-// Yields step_batches() of first_step, first_step + 1, ... The dataset must outlive it. An error
-// while making a batch is thrown by the next() that would have returned it.
+// Yields step_batches() of first_sample, first_sample + global_batch, ... The dataset must outlive
+// it. An error while making a batch is thrown by the next() that would have returned it.
 class Loader {
  public:
   Loader(const Dataset& dataset, const LoaderOptions& options);

@@ -1,6 +1,7 @@
 // AdamW and LAMB.
 #include "core/optim/optimizer.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.hpp"
@@ -13,6 +14,11 @@ Tensor zeros(const Shape& shape, Device device) {
   Tensor x(shape, DType::f32, device);
   backend(x).fill(x, 0);
   return x;
+}
+
+Tensor largest_like(const std::vector<Tensor>& tensors) {
+  const auto smaller = [](const Tensor& a, const Tensor& b) { return a.numel() < b.numel(); };
+  return empty_like(*std::max_element(tensors.begin(), tensors.end(), smaller));
 }
 
 }  // namespace
@@ -64,9 +70,14 @@ void Optimizer::step(const std::vector<Tensor>& gradients, const OptimizerStep& 
 void Optimizer::lamb(const std::vector<Tensor>& gradients, const AdamArgs& args) {
   std::vector<double> norms(2 * parameters_.size(), 0);  // squares of |w|, |u| for each parameter
   std::vector<double> sharded;
+  const Tensor scratch = largest_like(w_);
+  const auto direction = [&](std::size_t i, const AdamArgs& a) {
+    Tensor u = scratch.slice_flat(0, w_[i].shape());
+    backend(u).lamb_direction(u, m_[i], v_[i], w_[i], gradients[i], args_for(i, a));
+    return u;
+  };
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    Tensor u = gradients[i];
-    backend(u).lamb_direction(u, m_[i], v_[i], w_[i], gradients[i], args_for(i, args));
+    const Tensor u = direction(i, args);
     const Parameter& p = *parameters_[i].parameter;
     if (!p.decay) continue;
     norms[2 * i] = backend(u).squared_norm(w_[i]);
@@ -75,6 +86,10 @@ void Optimizer::lamb(const std::vector<Tensor>& gradients, const AdamArgs& args)
   }
   if (options_.sum_over_tensor_ranks) options_.sum_over_tensor_ranks(sharded);
 
+  // A second pass over finished moments costs less than memory for the directions of all
+  // parameters.
+  AdamArgs finished = args;
+  finished.beta1 = finished.beta2 = 1;
   std::size_t next = 0;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& p = *parameters_[i].parameter;
@@ -85,7 +100,7 @@ void Optimizer::lamb(const std::vector<Tensor>& gradients, const AdamArgs& args)
     }
     const double ratio = p.decay && w > 0 && u > 0 ? std::sqrt(w / u) : 1;
     Tensor copy = compute_copy(i);
-    backend(w_[i]).lamb_apply(w_[i], copy, gradients[i],
+    backend(w_[i]).lamb_apply(w_[i], copy, direction(i, finished),
                               static_cast<float>(double{args.lr} * ratio));
   }
 }

@@ -40,8 +40,8 @@ class Optimizer {
   // Masters start at the parameters' values, moments at 0. The parameters must outlive this.
   Optimizer(std::vector<NamedParameter> parameters, OptimizerOptions options);
 
-  // One update; `gradients` are f32, one per parameter and of its shape. LAMB leaves other values
-  // in their memory. Throws Error naming the parameter whose gradient does not fit.
+  // One update; `gradients` are f32, one per parameter and of its shape, and only read. Throws
+  // Error naming the parameter whose gradient does not fit.
   void step(const std::vector<Tensor>& gradients, const OptimizerStep& step);
 
   // In the order of the parameters: to save, or to be filled when loading.

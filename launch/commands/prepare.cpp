@@ -71,8 +71,8 @@ PrepareResult run(PrepareOptions& options, const Tokenizer& tokenizer, const Con
     console.warn(line +
                  (skipped < kSkippedShown ? ": left out" : ": left out; more are only counted"));
   };
-  options.stop = [] { return StopSignals::requested(); };
-  const StopSignals signals;
+  options.stop = stop_requested;
+  catch_stop_signals();
   const PrepareResult result = prepare(options, tokenizer);
   if (progress) progress->finish();
   return result;
@@ -87,7 +87,7 @@ int prepare_command(const Arguments& arguments) {
   const PrepareResult result = run(options, *tokenizer, console);
   if (!result.finished) {
     console.info(
-        fmt::format("stopped by {}; the same command goes on from here", StopSignals::name()));
+        fmt::format("stopped by {}; the same command goes on from here", stop_signal_name()));
     return kStopped;
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;

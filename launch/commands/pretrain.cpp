@@ -11,10 +11,11 @@
 #include "launch/failure.hpp"
 #include "launch/model_dir.hpp"
 #include "launch/process.hpp"
+#include "launch/training/checkpointing.hpp"
+#include "launch/training/optimization.hpp"
 #include "launch/training/run_directory.hpp"
 #include "launch/training/run_summary.hpp"
 #include "launch/training/schedule_notes.hpp"
-#include "launch/training/stop_signal.hpp"
 #include "launch/training/trainer.hpp"
 #include "models/hf_state.hpp"
 #include "models/registry.hpp"
@@ -66,10 +67,17 @@ Inputs read_inputs(const Arguments& arguments, const Console& console, int ranks
   return in;
 }
 
-// The weights of model.from; heads that it does not have keep their initial values.
-void load_from(const Config& config, PretrainingModel& model, Mesh& mesh, const Console& console) {
-  const LoadedModel loaded =
-      load_pretrained(config.model.from, hf_state(model), model.pretrained_names(), true, mesh);
+// The weights of model.from, into the fp32 masters; heads that it does not have keep their initial
+// values.
+void load_from(const Config& config, const RunTensors& run, Mesh& mesh, const Console& console) {
+  LoadedModel loaded;
+  agree(mesh.world(), [&] {
+    about(config, "model.from", [&] {
+      loaded = load_pretrained(config.model.from, hf_state(run.model, run.optimizer.master()),
+                               run.model.pretrained_names(), true, mesh);
+    });
+  });
+  run.optimizer.weights_changed();
   console.info("weights from " + config.model.from);
   for (const std::string& name : loaded.missing) {
     console.warn(
@@ -80,43 +88,57 @@ void load_from(const Config& config, PretrainingModel& model, Mesh& mesh, const 
   }
 }
 
+// At its last step, and evaluated there if there is what to evaluate on.
+bool is_complete(const RunState& state, const Inputs& in) {
+  const std::int64_t steps = in.config.train.steps;
+  return state.step > steps ||
+         (state.step == steps && (!in.eval || state.evaluated_step == state.step));
+}
+
 int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Console& console) {
   const Config& config = in.config;
   const ResumeOptions options{.from = arguments.text("resume"), .force = arguments.force()};
   RunDirectory run(config, options, *in.tokenizer, console, mesh.world());
   const std::optional<ResumePoint>& point = run.resume();
-  if (point && point->state.step >= config.train.steps) {
+  if (point && is_complete(point->state, in)) {
     console.info(fmt::format("{} is complete: step {} of {}; --set train.steps=N trains on",
                              point->own ? config.run.dir : point->checkpoint.string(),
                              point->state.step, config.train.steps));
     return kDone;
   }
   tell_schedule(config, point ? point->state.config : Json::object(), console);
-  run.prepare();
+  // All that is read is read before anything is written.
   const auto model = make_model(config.model.keys, mesh, config.train.precision, config.run.seed);
-  if (!point && !config.model.from.empty()) load_from(config, *model, mesh, console);
+  Optimizer optimizer = make_optimizer(config, parameters(*model), mesh);
+  if (point) {
+    load_run(point->checkpoint, {*model, optimizer}, mesh);
+  } else if (!config.model.from.empty()) {
+    load_from(config, {*model, optimizer}, mesh, console);
+  }
+  run.prepare();
   console.info(run_summary(config, *model, *in.train, mesh));
   if (point) {
     console.info(fmt::format("continuing from {}", point->checkpoint.string()));
   }
-  Trainer trainer({.config = config,
-                   .mesh = mesh,
-                   .tokenizer = *in.tokenizer,
-                   .train = *in.train,
-                   .eval = in.eval ? &*in.eval : nullptr,
-                   .model = *model,
-                   .console = console,
-                   .json = arguments.json()},
-                  point);
+  const TrainingJob job{.config = config,
+                        .mesh = mesh,
+                        .tokenizer = *in.tokenizer,
+                        .train = *in.train,
+                        .eval = in.eval ? &*in.eval : nullptr,
+                        .model = *model,
+                        .optimizer = optimizer,
+                        .console = console,
+                        .json = arguments.json()};
+  std::optional<Trainer>
+      trainer;  // outlives a failure: it may wait for ranks that end_ranks() ends
   try {
-    return trainer.run();
+    return trainer.emplace(job, point).run();
   } catch (const std::exception& e) {  // also of bad data: by now something was written
     return end_ranks(e, kFailed);
   }
 }
 
 int pretrain_command(const Arguments& arguments) {
-  const StopSignals signals;
   const Console console = make_console(arguments);
   auto world = launched_rank().launcher.empty() ? self_communicator() : mpi_communicator();
   Inputs in;

@@ -51,13 +51,10 @@ StepFacts agree_on_step(const PretrainingModel& model, const std::vector<Batch>&
     numbers[1] += token_count(batch);
     for (std::size_t i = 0; i < terms.size(); ++i) numbers[2 + i] += terms[i].count;
   }
-  Tensor shared({static_cast<std::int64_t>(numbers.size())}, DType::i32);
-  std::copy(numbers.begin(), numbers.end(), shared.data<std::int32_t>());
-  mesh.world().all_reduce(shared, ReduceOp::sum);
-  const std::int32_t* sums = shared.data<std::int32_t>();
+  mesh.world().all_reduce(numbers, ReduceOp::sum);
   const std::int64_t copies = mesh.tensor().size();  // tensor ranks have the same batches
-  StepFacts facts{.counts = {}, .tokens = sums[1] / copies, .stop = sums[0] != 0};
-  for (std::size_t i = 2; i < numbers.size(); ++i) facts.counts.push_back(sums[i] / copies);
+  StepFacts facts{.counts = {}, .tokens = numbers[1] / copies, .stop = numbers[0] != 0};
+  for (std::size_t i = 2; i < numbers.size(); ++i) facts.counts.push_back(numbers[i] / copies);
   return facts;
 }
 

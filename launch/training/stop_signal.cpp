@@ -2,16 +2,13 @@
 #include "launch/training/stop_signal.hpp"
 
 #include <csignal>
-#include <cstddef>
-#include <iterator>
+#include <initializer_list>
 
 namespace weft {
 
 namespace {
 
-constexpr int kSignals[] = {SIGTERM, SIGINT, SIGUSR1};
 volatile std::sig_atomic_t received = 0;
-struct sigaction previous[std::size(kSignals)];
 
 void on_signal(int number) {
   if (number == SIGINT && received == SIGINT) {  // asked twice: now
@@ -23,26 +20,17 @@ void on_signal(int number) {
 
 }  // namespace
 
-StopSignals::StopSignals() {
-  received = 0;
+void catch_stop_signals() {
   struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // system calls of file writers go on
   sigemptyset(&action.sa_mask);
-  for (std::size_t i = 0; i < std::size(kSignals); ++i) {
-    sigaction(kSignals[i], &action, &previous[i]);
-  }
+  for (const int number : {SIGTERM, SIGINT, SIGUSR1}) sigaction(number, &action, nullptr);
 }
 
-StopSignals::~StopSignals() {
-  for (std::size_t i = 0; i < std::size(kSignals); ++i) {
-    sigaction(kSignals[i], &previous[i], nullptr);
-  }
-}
+bool stop_requested() { return received != 0; }
 
-bool StopSignals::requested() { return received != 0; }
-
-const char* StopSignals::name() {
+const char* stop_signal_name() {
   switch (received) {
     case SIGTERM:
       return "SIGTERM";

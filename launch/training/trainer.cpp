@@ -34,13 +34,9 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
       config_(job.config),
       parameters_(parameters(job.model)),
       buckets_(parameters_, job.mesh),
-      optimizer_(make_optimizer(job.config, parameters_, job.mesh)),
       schedule_(make_schedule(job.config)) {
   if (point) {
     state_ = point->state;
-    agree(job.mesh.world(), [&] {
-      load_run(point->checkpoint, {job.model, optimizer_}, job.mesh);
-    });
     if (point->own) {
       saved_step_ = state_.step;
       saved_path_ = point->checkpoint;
@@ -53,12 +49,12 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
 
 ExitStatus Trainer::run() {
   const double start = now() - state_.seconds;
-  if (state_.step == 0 || due(config_.eval.every)) evaluate_now();
-  Loader loader(job_.train, loader_options(state_.step));
+  if (evaluation_due() && !evaluate_now()) return stop();
+  Loader loader(job_.train, loader_options(state_.samples));
   while (state_.step < config_.train.steps) {
     const double step_start = now();
     const std::vector<Batch> batches = loader.next();
-    const StepFacts facts = agree_on_step(job_.model, batches, StopSignals::requested(), job_.mesh);
+    const StepFacts facts = agree_on_step(job_.model, batches, stop_requested(), job_.mesh);
     if (facts.stop) return stop();
     StepReport report = take_step(batches, facts);
     report.seconds = now() - step_start;
@@ -66,10 +62,9 @@ ExitStatus Trainer::run() {
     log_->add(state_, report);
     const bool last = state_.step == config_.train.steps;
     if (last || due(config_.log.every)) log_->record(state_, std::move(report));
-    if (due(config_.eval.every)) evaluate_now();
+    if (evaluation_due() && !evaluate_now()) return stop();
     if (due(config_.checkpoint.every) && !last) save_or_try_later();
   }
-  evaluate_now();
   agree(job_.mesh.world(), [&] { save_now(); });
   log_->say(fmt::format("finished: {} steps, {} tokens, {}; the model is in {}", state_.step,
                         short_number(static_cast<double>(state_.tokens)), duration(state_.seconds),
@@ -104,10 +99,10 @@ StepReport Trainer::take_step(const std::vector<Batch>& batches, const StepFacts
 void Trainer::update(double grad_norm, double lr) {
   state_.updates += 1;
   skipped_in_a_row_ = 0;
-  optimizer_.step(buckets_.gradients(),
-                  {.lr = lr,
-                   .grad_scale = clip_scale(grad_norm, config_.optimizer.clip_norm),
-                   .update = state_.updates});
+  job_.optimizer.step(buckets_.gradients(),
+                      {.lr = lr,
+                       .grad_scale = clip_scale(grad_norm, config_.optimizer.clip_norm),
+                       .update = state_.updates});
 }
 
 // A gradient that is not finite leaves weights and moments as they are, on all ranks.
@@ -135,32 +130,39 @@ std::string Trainer::first_bad_gradient() const {
   return first < parameters_.size() ? parameters_[first].name : "all parameters together";
 }
 
-LoaderOptions Trainer::loader_options(std::int64_t first_step) const {
+LoaderOptions Trainer::loader_options(std::int64_t first_sample) const {
   return {.global_batch = config_.train.global_batch,
           .micro_batch = config_.train.micro_batch,
           .data_rank = job_.mesh.data().rank(),
           .data_ranks = job_.mesh.data().size(),
-          .first_step = first_step};
+          .first_sample = first_sample};
 }
 
-void Trainer::evaluate_now() {
-  if (job_.eval == nullptr || state_.evaluated_step == state_.step) return;
+bool Trainer::evaluation_due() const {
+  return job_.eval != nullptr && state_.evaluated_step != state_.step &&
+         (state_.step == 0 || state_.step == config_.train.steps || due(config_.eval.every));
+}
+
+// False when a rank was asked to stop meanwhile: then the next start evaluates.
+bool Trainer::evaluate_now() {
   const auto anyone_stops = [&] {
-    const std::int64_t asked = StopSignals::requested() ? 1 : 0;
+    const std::int64_t asked = stop_requested() ? 1 : 0;
     return job_.mesh.world().all_reduce(asked, ReduceOp::max) != 0;
   };
   const auto evaluation = evaluate(job_.model, *job_.eval, loader_options(0), config_.eval.batches,
                                    job_.mesh, anyone_stops);
-  if (!evaluation) return;
+  if (!evaluation) return false;
   log_->record(state_, *evaluation);
   state_.evaluated_step = state_.step;
+  saved_step_ = kNotSaved;  // a checkpoint of this step does not know of the evaluation
+  return true;
 }
 
 void Trainer::save_now() {
   if (saved_step_ == state_.step) return;
   const SavedCheckpoint saved =
-      save_run(checkpoints_of(config_.run.dir), {job_.model, optimizer_}, state_, job_.tokenizer,
-               job_.mesh, static_cast<int>(config_.checkpoint.keep));
+      save_run(checkpoints_of(config_.run.dir), {job_.model, job_.optimizer}, state_,
+               job_.tokenizer, job_.mesh, static_cast<int>(config_.checkpoint.keep));
   saved_step_ = state_.step;
   saved_path_ = saved.path;
   for (const std::string& warning : saved.warnings) log_->warn(warning);
@@ -189,7 +191,7 @@ void Trainer::save_or_try_later() {
 }
 
 ExitStatus Trainer::stop() {
-  const std::string signal = StopSignals::name();
+  const std::string signal = stop_signal_name();
   log_->say(fmt::format("stopping after step {}{}", state_.step,
                         signal.empty() ? " as another rank was asked to" : ": " + signal));
   agree(job_.mesh.world(), [&] { save_now(); });

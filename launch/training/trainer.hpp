@@ -27,6 +27,7 @@ struct TrainingJob {
   const Dataset& train;
   const Dataset* eval;  // may be null
   PretrainingModel& model;
+  Optimizer& optimizer;  // of the model
   const Console& console;
   bool json;
 };
@@ -34,7 +35,7 @@ struct TrainingJob {
 // All functions are collective over the world.
 class Trainer {
  public:
-  // Starts a run, or continues one from `point`, whatever layout wrote that checkpoint. The run's
+  // Starts a run, or continues one from `point`, whose weights and moments are loaded. The run's
   // directory is prepared.
   Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point);
 
@@ -46,9 +47,10 @@ class Trainer {
   void update(double grad_norm, double lr);
   void skip();
   std::string first_bad_gradient() const;
-  LoaderOptions loader_options(std::int64_t first_step) const;
+  LoaderOptions loader_options(std::int64_t first_sample) const;
   bool due(std::int64_t every) const { return every > 0 && state_.step % every == 0; }
-  void evaluate_now();
+  bool evaluation_due() const;
+  bool evaluate_now();
   void save_now();  // an Error is one on all ranks
   void save_or_try_later();
   ExitStatus stop();
@@ -57,12 +59,12 @@ class Trainer {
   const Config& config_;
   std::vector<NamedParameter> parameters_;
   GradientBuckets buckets_;
-  Optimizer optimizer_;
   Schedule schedule_;
   RunState state_;
   std::optional<TrainingLog> log_;
   int skipped_in_a_row_ = 0, failed_saves_in_a_row_ = 0;
-  std::int64_t saved_step_ = -1;  // -1: none yet
+  static constexpr std::int64_t kNotSaved = -1;
+  std::int64_t saved_step_ = kNotSaved;
   std::filesystem::path saved_path_;
 };
 

@@ -20,6 +20,13 @@ struct BadInput {
 
 void PrintTo(const BadInput& bad, std::ostream* out) { *out << bad.command; }
 
+// m: a model directory; a configuration c.yaml that begins from there.
+const std::string kSource =
+    "$WEFT pretrain $CONFIG --set run.dir=first --set train.steps=1 --quiet; "
+    "mv first/checkpoints/step-00000001 m; ";
+const std::string kFromSource =
+    "; sed '2s/.*/model: {from: m}/' $CONFIG >c.yaml; $WEFT pretrain c.yaml";
+
 const std::vector<BadInput>& cases() {
   static const std::vector<BadInput> list = {
       {"UnknownCommand", "$WEFT pretrian $CONFIG", "unknown command 'pretrian'",
@@ -109,6 +116,13 @@ const std::vector<BadInput>& cases() {
        "mkdir m; echo '{\"model_type\": \"brt\"}' >m/config.json; sed '2s/.*/model: {from: m}/' "
        "$CONFIG >c.yaml; $WEFT pretrain c.yaml",
        "c.yaml:2: ", "did you mean 'bert'?"},
+      {"WeightsMissing", kSource + "rm m/model.safetensors" + kFromSource,
+       "c.yaml:2: model.from: m", ""},
+      {"WeightsCutShort",
+       kSource + "head -c 9999 m/model.safetensors >w; mv w m/model.safetensors" + kFromSource,
+       "c.yaml:2: model.from: m/model.safetensors", ""},
+      {"WeightsOfAnotherShape", kSource + "sed -i s/64/48/ m/config.json" + kFromSource,
+       "c.yaml:2: model.from: m/model.safetensors: ", ""},
       {"HelpOfAnUnknownCommand", "$WEFT help pretrian", "unknown command 'pretrian'",
        "did you mean weft pretrain?"},
       {"CompletionOfAnotherShell", "$WEFT completion zsh", "weft completion: no script for 'zsh'",

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
+#include "tests/launch/run_program.hpp"
 
 namespace weft {
 namespace {
@@ -59,6 +60,15 @@ TEST(Process, TasksThatCannotBeConnected) {
   EXPECT_THROW(discover({{"TORCHELASTIC_RUN_ID", "x"}, {"WORLD_SIZE", "2"}}), InputError);
   EXPECT_THROW(discover({{"OMPI_COMM_WORLD_RANK", "9"}, {"OMPI_COMM_WORLD_SIZE", "8"}}),
                InputError);
+}
+
+// `ps -C weft` and `pkill weft` find it by this name. It waits for its text, so that we can look.
+TEST(Process, ItsNameIsThatOfTheProgram) {
+  const ProgramResult r =
+      run_shell("d=$(mktemp -d); mkfifo $d/text; $WEFT tokenize " + std::string(WEFT_TEST_DIR) +
+                "/data/corpus/tokenizer $d/text & exec 3>$d/text; cat "
+                "/proc/$!/comm; exec 3>&-; wait; rm -r $d");
+  EXPECT_EQ(r.out, "weft\n") << r.err;
 }
 
 }  // namespace

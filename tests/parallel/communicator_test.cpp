@@ -165,6 +165,9 @@ TEST_P(CommunicatorTest, ReducesSmallValues) {
             std::int64_t{1} << (39 + n));
   EXPECT_EQ(c->all_reduce(std::int64_t{c->rank() + 3}, ReduceOp::min), 3);
   EXPECT_TRUE(std::isnan(c->all_reduce(c->rank() == n - 1 ? std::nan("") : 1.0, ReduceOp::sum)));
+  std::vector<std::int64_t> both = {std::int64_t{1} << 40, c->rank()};
+  c->all_reduce(both, ReduceOp::sum);
+  EXPECT_EQ(both, (std::vector<std::int64_t>{n * (std::int64_t{1} << 40), n * (n - 1) / 2}));
   c->barrier();
 }
 

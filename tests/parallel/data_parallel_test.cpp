@@ -190,5 +190,18 @@ TEST(GlobalGradNorm, LetsNotANumberThrough) {
   EXPECT_TRUE(std::isnan(global_grad_norm(buckets, list, mesh)));
 }
 
+TEST(GlobalGradNorm, IsBadOnAllRanksWhenAReplicatedGradientIsOnOne) {
+  Mesh mesh(mpi_communicator(), mpi_communicator()->size());
+  Parameter a{.var = Var(Tensor({2}, DType::f32), true), .full = {2}, .shard = {}, .init = {}};
+  const std::vector<NamedParameter> list{{"a", &a}};
+  const bool last = mesh.tensor().rank() == mesh.tensor().size() - 1;
+  for (const float bad : {NAN, INFINITY}) {
+    GradientBuckets buckets(list, mesh);
+    buckets.hook(true)(a.var.node().get(), to_tensor({1, last ? bad : 1.0F}, {2}));
+    buckets.finish();
+    EXPECT_FALSE(std::isfinite(global_grad_norm(buckets, list, mesh)));
+  }
+}
+
 }  // namespace
 }  // namespace weft

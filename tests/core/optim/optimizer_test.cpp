@@ -188,6 +188,16 @@ TEST(Optimizer, LambOfAShardUsesTheNormsOfTheWhole) {
   EXPECT_FALSE(close(updated(4, 4, {}).first, to_vector(expected.narrow(4, 4)), 1e-6));
 }
 
+TEST(Optimizer, GradientsAreOnlyRead) {
+  for (const OptimizerType type : {OptimizerType::adamw, OptimizerType::lamb}) {
+    Model model;
+    Optimizer optimizer(model.list(), {.type = type});
+    const std::vector<Tensor> used = gradients(1);
+    optimizer.step(used, {.lr = kLr});
+    for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(same_bits(used[i], gradients(1)[i]));
+  }
+}
+
 TEST(Optimizer, LambMovesAParameterThatIsZero) {
   Parameter p{.var = Var(to_tensor(std::vector<float>(6, 0), {6}), true)};
   Optimizer({{"w", &p}}, {.type = OptimizerType::lamb})

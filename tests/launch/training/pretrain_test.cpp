@@ -222,6 +222,13 @@ TEST(Pretrain, SignalsSaveAndLeaveWithStatus75) {
   }
 }
 
+TEST(Pretrain, SignalsThatComeUntilTheEndDoNotChangeTheStatus) {
+  const fs::path dir = new_directory("run") / "r";
+  const ProgramResult r =
+      stopped_run(dir, "", "for i in $(seq 60); do kill -USR1 $job; sleep 0.005; done");
+  EXPECT_EQ(r.status, 75) << r.err;
+}
+
 TEST(Pretrain, AStoppedRunContinuesBitForBit) {
   const fs::path dir = new_directory("run");
   const ProgramResult r = stopped_run(dir / "r", "OMP_NUM_THREADS=1 ", "kill -USR1 $job");
@@ -235,12 +242,18 @@ TEST(Pretrain, AStoppedRunContinuesBitForBit) {
   EXPECT_TRUE(weights_of(dir / "r", name) == weights_of(dir / "whole", name));
 }
 
+// A run that is asked to stop within an evaluation that would take minutes, once `file` of its
+// directory has a text.
+ProgramResult stopped_in_evaluation(const std::vector<std::string>& lines, const fs::path& file,
+                                    const std::string& text, const std::string& options) {
+  return run_shell("$WEFT pretrain " + write_config(lines).string() + " " + options +
+                   " --set eval.batches=1000000 & job=$!; until grep -q '" + text + "' " +
+                   file.string() + " 2>/dev/null; do sleep 0.02; done; kill -USR1 $job; wait $job");
+}
+
 TEST(Pretrain, ASignalDuringTheFirstEvaluationIsNotLost) {
   const fs::path dir = new_directory("run") / "r";
-  const fs::path config = write_config(tiny_config(dir));
-  const ProgramResult r = run_shell(
-      "$WEFT pretrain " + config.string() + " --set eval.batches=1000000 & job=$!; until [ -f " +
-      (dir / "config.yaml").string() + " ]; do sleep 0.02; done; kill -USR1 $job; wait $job");
+  const ProgramResult r = stopped_in_evaluation(tiny_config(dir), dir / "config.yaml", "run:", "");
   EXPECT_EQ(r.status, 75) << r.err;
   EXPECT_TRUE(fs::exists(dir / "checkpoints/step-00000000/trainer_state.json")) << r.err;
   EXPECT_TRUE(read_metrics(dir, "eval_loss").empty());
@@ -249,12 +262,40 @@ TEST(Pretrain, ASignalDuringTheFirstEvaluationIsNotLost) {
   EXPECT_TRUE(read_metrics(dir, "eval_loss").contains(0));
 }
 
+TEST(Pretrain, ASignalDuringTheLastEvaluationIsNotLost) {
+  const fs::path dir = new_directory("run") / "r";
+  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=1").status, 0);
+  const ProgramResult r = stopped_in_evaluation(tiny_config(dir), dir / "metrics.jsonl",
+                                                "\"step\":2,", "--set train.steps=2");
+  EXPECT_EQ(r.status, 75) << r.err;
+  EXPECT_TRUE(fs::exists(dir / "checkpoints/step-00000002"));
+  EXPECT_FALSE(read_metrics(dir, "eval_loss").contains(2));
+  for (int again = 0; again < 2; ++again) {
+    ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=2").status, 0);
+    EXPECT_TRUE(read_metrics(dir, "eval_loss").contains(2));
+  }
+  EXPECT_EQ(occurrences(read_file(dir / "metrics.jsonl"), "\"step\":2,"), 2);  // and one evaluation
+}
+
+// Masters of bf16 weights are fp32: they begin with all the bits of a source that has them.
+TEST(Pretrain, ModelFromKeepsTheBitsOfItsSourceInBf16) {
+  const fs::path dir = new_directory("run");
+  ASSERT_EQ(pretrain(tiny_config(dir / "first"), "--set train.steps=2").status, 0);
+  std::vector<std::string> lines = tiny_config(dir / "second");
+  lines[1] = "model: {from: " + (dir / "first").string() + "}";
+  const ProgramResult r =
+      stopped_in_evaluation(lines, dir / "second/config.yaml", "run:", "--precision bf16");
+  ASSERT_EQ(r.status, 75) << r.err;
+  EXPECT_TRUE(weights_of(dir / "first", "step-00000002") ==
+              weights_of(dir / "second", "step-00000000"));
+}
+
 TEST(StopSignals, ASecondInterruptEndsTheProcessAtOnce) {
   EXPECT_EXIT(
       {
-        const StopSignals signals;
+        catch_stop_signals();
         std::raise(SIGINT);
-        if (!StopSignals::requested()) std::_Exit(1);
+        if (!stop_requested()) std::_Exit(1);
         std::raise(SIGINT);
         std::_Exit(2);
       },
