@@ -12,7 +12,7 @@ config=configs/quickstart.yaml
 data=data/quickstart
 run=runs/quickstart
 weft=build/cpu/bin/weft
-vocabulary=4096
+vocabulary=2048
 held_out=0.05
 
 case ${1:-} in

@@ -36,9 +36,12 @@ void resolve_layout(Config& c, int ranks) {
   }
 }
 
-// The largest divisor of a data rank's samples that is not above 16.
-std::int64_t default_micro_batch(std::int64_t samples) {
-  std::int64_t m = std::min<std::int64_t>(samples, 16);
+// Products of so many rows run at full speed; more costs memory for activations.
+constexpr std::int64_t kMicroBatchTokens = 2048;
+
+// The largest divisor of a data rank's samples that has not more tokens than that.
+std::int64_t default_micro_batch(std::int64_t samples, std::int64_t seq_length) {
+  std::int64_t m = std::clamp<std::int64_t>(kMicroBatchTokens / seq_length, 1, samples);
   while (samples % m != 0) --m;
   return m;
 }
@@ -55,7 +58,7 @@ void resolve_batch(Config& c, int ranks) {
   }
   const std::int64_t samples = t.global_batch / data_ranks;
   if (t.micro_batch == 0) {
-    t.micro_batch = default_micro_batch(samples);
+    t.micro_batch = default_micro_batch(samples, c.data.seq_length);
     c.origins["train.micro_batch"] = kDerived;
   }
   if (samples % t.micro_batch != 0) {
@@ -66,7 +69,7 @@ void resolve_batch(Config& c, int ranks) {
                      fmt::format("use a global batch of {}, or a micro-batch of {}",
                                  (t.global_batch / (t.micro_batch * data_ranks) + 1) *
                                      t.micro_batch * data_ranks,
-                                 default_micro_batch(samples)));
+                                 default_micro_batch(samples, c.data.seq_length)));
   }
 }
 
