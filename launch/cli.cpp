@@ -28,6 +28,13 @@ bool first_rank() {
   }
 }
 
+// A result that did not reach its file is a failure, as on a full disk.
+void check_output() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    throw Error("standard output could not be written", "is its disk full?");
+  }
+}
+
 int print_result(const std::string& text) {
   if (first_rank()) std::fputs(text.c_str(), stdout);
   return kDone;
@@ -77,7 +84,9 @@ int run_words(const std::vector<std::string>& words) {
 
 int run(int argc, char** argv) {
   try {
-    return run_words({argv + 1, argv + argc});
+    const int status = run_words({argv + 1, argv + argc});
+    if (status == kDone) check_output();
+    return status;
   } catch (const std::exception& e) {
     if (first_rank()) print_failure(e);
     return exit_status_of(e);

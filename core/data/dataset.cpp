@@ -2,12 +2,14 @@
 #include "core/data/dataset.hpp"
 
 #include <cmath>
+#include <span>
 #include <string>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/base/hash.hpp"
 #include "core/data/chunks.hpp"
 #include "core/data/masking.hpp"
 #include "core/data/mixture.hpp"
@@ -170,6 +172,15 @@ std::int64_t Dataset::documents() const {
   std::int64_t n = 0;
   for (const Source& s : parts_->sources) n += s.file.documents();
   return n;
+}
+
+std::string Dataset::fingerprint() const {
+  std::string all;
+  for (const Source& s : parts_->sources) {
+    all += fmt::format("{} {}\n", s.file.tokens(),
+                       xxh3_128_hex_file(token_file_path(s.file.prefix(), ".idx")));
+  }
+  return xxh3_128_hex(std::as_bytes(std::span(all)));
 }
 
 std::int64_t Dataset::tokens() const {

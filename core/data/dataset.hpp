@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/data/objective.hpp"
@@ -44,6 +45,9 @@ class Dataset {
   // Samples until each source has been visited whole once, counted per source and summed. A source
   // goes through its chunks in a new order each time.
   std::uint64_t samples_per_epoch() const;
+  // Tells whether two data sets have the same documents in the same order: from the number of
+  // tokens and all sentence lengths. Reads the .idx files.
+  std::string fingerprint() const;
   std::int64_t documents() const;
   std::int64_t tokens() const;
 

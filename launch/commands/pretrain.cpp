@@ -19,6 +19,7 @@
 #include "launch/training/trainer.hpp"
 #include "models/hf_state.hpp"
 #include "models/registry.hpp"
+#include "parallel/checkpoint_folder.hpp"
 
 namespace weft {
 
@@ -47,13 +48,41 @@ void about(const Config& config, const char* key, Work work) {
   }
 }
 
-Inputs read_inputs(const Arguments& arguments, const Console& console, int ranks) {
-  Inputs in{.config = read_arguments(arguments), .tokenizer = {}, .train = {}, .eval = {}};
-  Config& config = in.config;
-  if (!config.model.from.empty()) {
-    about(config, "model.from",
-          [&] { config.model.from = resolve_model_dir(config.model.from, console).string(); });
+// The newest checkpoint of a run, whole or not: all of them tell the same of the model.
+std::optional<std::filesystem::path> any_checkpoint(const std::filesystem::path& run_dir) {
+  const std::filesystem::path folder = checkpoints_of(run_dir);
+  for (const std::int64_t step : checkpoint_steps(folder)) {
+    const std::filesystem::path checkpoint = folder / checkpoint_name(step);
+    if (std::filesystem::exists(checkpoint / "config.json")) return checkpoint;
   }
+  return std::nullopt;
+}
+
+// Which directory model.from means, and which one has the model's keys: that of a run that has a
+// checkpoint is this, as its source may be gone by now. Rank 0 decides for all, as a source that is
+// still training could show each rank another checkpoint.
+void resolve_model_from(Config& config, const std::string& resume, const Console& console,
+                        Communicator& world) {
+  if (config.model.from.empty()) return;
+  auto& model = config.model;
+  agree(world, [&] {
+    if (world.rank() != 0) return;
+    const auto own = resume == "never" ? std::nullopt : any_checkpoint(config.run.dir);
+    if (own) {
+      model.keys_from = own->string();
+      return;
+    }
+    about(config, "model.from",
+          [&] { model.from = resolve_model_dir(model.from, console).string(); });
+    model.keys_from = model.from;
+  });
+  model.from = world.broadcast(model.from, 0);
+  model.keys_from = world.broadcast(model.keys_from, 0);
+}
+
+Inputs read_inputs(Config read, int ranks) {
+  Inputs in{.config = std::move(read), .tokenizer = {}, .train = {}, .eval = {}};
+  Config& config = in.config;
   about(config, "tokenizer", [&] { in.tokenizer = load_tokenizer(config.tokenizer); });
   resolve_config(config, *in.tokenizer, {.ranks = ranks});
   const auto open = [&](const std::vector<DataSource>& sources, std::uint64_t seed) {
@@ -61,6 +90,7 @@ Inputs read_inputs(const Arguments& arguments, const Console& console, int ranks
                    *in.tokenizer, seed);
   };
   about(config, "data.train", [&] { in.train = open(config.data.train, config.run.seed); });
+  config.data.fingerprint = in.train->fingerprint();
   if (!config.data.eval.empty()) {
     about(config, "data.eval", [&] { in.eval = open(config.data.eval, kEvaluationSeed); });
   }
@@ -138,16 +168,46 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
   }
 }
 
+// A configuration can be looked at before its tokenizer, model or data are made.
+int print_config(Config config, const Arguments& arguments, int ranks, const Console& console) {
+  std::string missing;
+  for (const std::string& directory : {config.tokenizer, config.model.keys_from}) {
+    if (!directory.empty() && !std::filesystem::exists(directory)) missing = directory;
+  }
+  if (missing.empty()) {
+    resolve_config(config, *load_tokenizer(config.tokenizer), {.ranks = ranks});
+  } else {
+    resolve_settings(config, {.ranks = ranks});
+    console.info(fmt::format(
+        "note: {} is not there: without what follows from it and what is checked against it",
+        missing));
+  }
+  console.result_text(arguments.json() ? config_as_json_lines(config)
+                                       : config_with_origins(config));
+  return kDone;
+}
+
 int pretrain_command(const Arguments& arguments) {
   const Console console = make_console(arguments);
   auto world = launched_rank().launcher.empty() ? self_communicator() : mpi_communicator();
-  Inputs in;
-  agree(*world, [&] { in = read_inputs(arguments, console, world->size()); });
-  if (arguments.flag("print-config")) {
-    console.result_text(arguments.json() ? config_as_json_lines(in.config)
-                                         : config_with_origins(in.config));
-    return kDone;
+  Config config;
+  agree(*world, [&] { config = read_arguments(arguments); });
+  const bool prints = arguments.flag("print-config");
+  if (prints && !std::filesystem::exists(config.model.from)) {
+    config.model.keys_from = config.model.from;
+  } else {
+    resolve_model_from(config, arguments.text("resume"), console, *world);
   }
+  Inputs in;
+  int status = kDone;
+  agree(*world, [&] {
+    if (prints) {
+      status = print_config(std::move(config), arguments, world->size(), console);
+    } else {
+      in = read_inputs(std::move(config), world->size());
+    }
+  });
+  if (prints) return status;
   Mesh mesh(std::move(world), static_cast<int>(in.config.parallel.tensor));
   if (arguments.flag("dry-run")) {
     const auto model = build_model(in.config.model.keys, mesh, in.config.train.precision);

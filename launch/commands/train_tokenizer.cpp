@@ -89,7 +89,7 @@ int train_tokenizer_command(const Arguments& arguments) {
                         {"hash", tokenizer->hash()}}
                        .dump());
   } else {
-    console.info(fmt::format("wrote {}: a WordPiece tokenizer of {} tokens", output.string(),
+    console.result(fmt::format("wrote {}: a WordPiece tokenizer of {} tokens", output.string(),
                              tokenizer->vocab_size()));
   }
   return kDone;

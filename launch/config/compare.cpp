@@ -11,6 +11,7 @@ namespace weft {
 namespace {
 
 constexpr const char* kDerivedValue = "derived";
+constexpr const char* kContents = "contents of data.train";
 
 bool is_derived(const Json& value) { return value.is_object() && value.contains(kDerivedValue); }
 
@@ -23,6 +24,7 @@ Json training_values(const Config& config) {
   for (const ConfigEntry& e : config_entries(config)) {
     if (e.training) values[e.path] = e.derived() ? Json{{kDerivedValue, e.value}} : e.value;
   }
+  if (!config.data.fingerprint.empty()) values[kContents] = config.data.fingerprint;
   return values;
 }
 

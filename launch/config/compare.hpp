@@ -10,7 +10,8 @@
 namespace weft {
 
 // The values that decide the training, by dotted key, for trainer_state.json: as they are when they
-// were given or are defaults, {"derived": VALUE} when they follow from other keys.
+// were given or are defaults, {"derived": VALUE} when they follow from other keys. Also which data
+// stood behind data.train.
 Json training_values(const Config& config);
 
 // What differs between training_values() of a run's checkpoint and this configuration: one line per

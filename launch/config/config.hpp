@@ -30,12 +30,14 @@ struct Config {
   } run;
   struct {
     std::string type, from;      // one of the two
+    std::string keys_from;       // the directory with the keys that belong to `from`
     Json keys = Json::object();  // as given; after resolve_config() a complete config.json
   } model;
   std::string tokenizer;
   struct {
     std::vector<DataSource> train, eval;
     std::int64_t seq_length = 128;
+    std::string fingerprint;  // of train, once it is opened
   } data;
   ObjectiveOptions objective;
   struct {
@@ -89,6 +91,10 @@ Config config_from_tree(const ConfigNode& root);
 struct RunLayout {
   int ranks = 1;
 };
+
+// Fills what follows from other keys and the layout alone, for a look at a configuration whose
+// tokenizer is not there yet. Throws as resolve_config().
+void resolve_settings(Config& config, const RunLayout& layout);
 
 // Fills what follows from other keys, the tokenizer and the layout; checks that all keys fit
 // together. Throws InputError naming the keys and their lines. Starts and writes nothing.

@@ -15,9 +15,10 @@ std::string origin_of(const Config& c, const std::string& path, const std::strin
 
 void add_model_keys(std::vector<ConfigEntry>& entries, const Config& config) {
   const Json& model = config.model.keys;
-  if (!model.contains("model_type")) return;
+  const std::string type = model.value("model_type", config.model.type);
+  if (type.empty()) return;  // of model.from, not read yet
   const std::string otherwise = config.model.from.empty() ? "default" : "model.from";
-  for (const std::string& name : model_keys(model["model_type"].get<std::string>())) {
+  for (const std::string& name : model_keys(type)) {
     if (!model.contains(name)) continue;
     const std::string path = "model." + name;
     entries.push_back({path, model[name], origin_of(config, path, otherwise), true});

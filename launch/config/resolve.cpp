@@ -145,7 +145,8 @@ void set_vocabulary(Config& c, Json& model, const Tokenizer& tokenizer) {
 void resolve_model(Config& c, const Tokenizer& tokenizer) {
   Json model = c.model.keys;
   if (!c.model.from.empty()) {
-    with_place(c, [&] { model = read_json(std::filesystem::path(c.model.from) / "config.json"); });
+    with_place(
+        c, [&] { model = read_json(std::filesystem::path(c.model.keys_from) / "config.json"); });
   } else {
     model["model_type"] = c.model.type;
   }
@@ -186,11 +187,15 @@ void check_lengths(const Config& c) {
 
 }  // namespace
 
-void resolve_config(Config& config, const Tokenizer& tokenizer, const RunLayout& layout) {
+void resolve_settings(Config& config, const RunLayout& layout) {
   resolve_layout(config, layout.ranks);
   resolve_batch(config, layout.ranks);
   resolve_schedule(config);
   resolve_records(config);
+}
+
+void resolve_config(Config& config, const Tokenizer& tokenizer, const RunLayout& layout) {
+  resolve_settings(config, layout);
   resolve_model(config, tokenizer);
   check_lengths(config);
 }

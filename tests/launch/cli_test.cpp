@@ -41,6 +41,14 @@ TEST(Cli, VersionNamesWhatWasBuiltIn) {
   }
 }
 
+TEST(Cli, ResultsThatCannotBeWrittenAreAFailure) {
+  for (const char* words : {"--version", "pretrain --help", "help config"}) {
+    const ProgramResult r = run_shell(std::string("$WEFT ") + words + " >/dev/full");
+    EXPECT_EQ(r.status, 1) << words;
+    EXPECT_EQ(r.err.rfind("error: standard output could not be written\n", 0), 0U) << r.err;
+  }
+}
+
 TEST(Cli, OnlyRankZeroPrintsHelpAndVersion) {
   const ProgramResult r = run_shell(
       "export OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2; $WEFT --version; $WEFT --help; $WEFT "

@@ -489,6 +489,55 @@ TEST(Pretrain, RecomputeAndMicroBatchesChangeNothingButRounding) {
   }
 }
 
+TEST(Pretrain, ARunWithACheckpointNeedsItsSourceNoMore) {
+  const fs::path dir = new_directory("run");
+  ASSERT_EQ(pretrain(tiny_config(dir / "first"), "--set train.steps=1").status, 0);
+  std::vector<std::string> lines = tiny_config(dir / "second");
+  lines[1] = "model: {from: " + (dir / "first").string() + "}";
+  ASSERT_EQ(pretrain(lines, "--set train.steps=1").status, 0);
+  fs::remove_all(dir / "first");
+  const ProgramResult r = pretrain(lines, "--set train.steps=2");
+  EXPECT_EQ(r.status, 0) << r.err;
+  const ProgramResult own =
+      run_weft({"pretrain", (dir / "second/config.yaml").string(), "--set", "train.steps=3"});
+  EXPECT_EQ(own.status, 0) << own.err;
+  EXPECT_EQ(pretrain(lines, "--resume never --force").status, 2);
+  EXPECT_TRUE(fs::exists(dir / "second/checkpoints/step-00000003"));
+}
+
+// Other text under the same name, as prepare --force makes it.
+TEST(Pretrain, OtherDataOfTheSameNameAreRefused) {
+  const fs::path dir = new_directory("run");
+  for (const char* kind : {".bin", ".idx", ".json"}) {
+    fs::copy(tiny_data() / (std::string("train") + kind), dir / (std::string("d") + kind));
+  }
+  std::vector<std::string> lines = tiny_config(dir / "r");
+  lines[4] = "  train: [{path: " + (dir / "d").string() + "}]";
+  ASSERT_EQ(pretrain(lines, "--set train.steps=1").status, 0);
+  for (const char* kind : {".bin", ".idx", ".json"}) {
+    fs::copy(tiny_data() / (std::string("held-out") + kind), dir / (std::string("d") + kind),
+             fs::copy_options::overwrite_existing);
+  }
+  const ProgramResult r = pretrain(lines, "--set train.steps=2");
+  EXPECT_EQ(r.status, 2) << r.err;
+  EXPECT_EQ(r.err.rfind("error: contents of data.train: ", 0), 0U) << r.err;
+  EXPECT_EQ(pretrain(lines, "--set train.steps=2 --force").status, 0);
+}
+
+TEST(Pretrain, PrintConfigNeedsNoTokenizerAndNoData) {
+  std::vector<std::string> lines = tiny_config("nowhere");
+  lines[2] = "tokenizer: not/there";
+  lines[4] = "  train: [{path: not/there/either}]";
+  const ProgramResult r = pretrain(lines, "--print-config");
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.err.rfind("note: not/there is not there", 0), 0U) << r.err;
+  for (const char* part : {"hidden_size: 32", "# decay_steps: 20", "seq_length: 32"}) {
+    EXPECT_NE(r.out.find(part), std::string::npos) << part << r.out;
+  }
+  lines[1] = "model: {from: not/there}";
+  EXPECT_EQ(pretrain(lines, "--print-config").status, 0);
+}
+
 TEST(Pretrain, ModelFromContinuesWithTheWeights) {
   const fs::path dir = new_directory("run");
   ASSERT_EQ(pretrain(tiny_config(dir / "first")).status, 0);
