@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -50,6 +51,16 @@ int open_to_read(const fs::path& path, std::size_t& size) {
   return fd;
 }
 
+// What a read() gave, 0 at the end.
+std::size_t read_some(int fd, std::span<char> target, const fs::path& path) {
+  ssize_t n = 0;
+  do {
+    n = ::read(fd, target.data(), target.size());
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) throw InputError(path.string() + ": " + reason(errno));
+  return static_cast<std::size_t>(n);
+}
+
 fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
@@ -75,14 +86,28 @@ std::string read_file(const fs::path& path) {
   std::size_t used = 0;
   while (true) {
     if (used == content.size()) content.resize(std::max(used + kStep, size + 1));
-    const ssize_t n = ::read(file.fd, content.data() + used, content.size() - used);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw InputError(path.string() + ": " + reason(errno));
+    const std::size_t n = read_some(file.fd, std::span(content).subspan(used), path);
     if (n == 0) break;
-    used += static_cast<std::size_t>(n);
+    used += n;
   }
   content.resize(used);
   return content;
+}
+
+void read_blocks(const fs::path& path, const std::function<void(std::span<const std::byte>)>& use) {
+  std::size_t size = 0;
+  const Descriptor file{open_to_read(path, size)};
+  std::vector<char> block(std::size_t{1} << 20);
+  while (const std::size_t n = read_some(file.fd, block, path)) {
+    use(std::as_bytes(std::span(block.data(), n)));
+  }
+}
+
+bool path_exists(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::status_known(status)) return fs::exists(status);
+  throw InputError(path.string() + ": " + error.message());
 }
 
 MappedFile::MappedFile(const fs::path& path) {
@@ -177,7 +202,12 @@ void write_file_atomic(const fs::path& path, std::string_view content) {
 
 void fsync_path(const fs::path& path) {
   const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0 || ::fsync(file.fd) != 0) fail(path, "write", errno);
+  if (file.fd >= 0 && ::fsync(file.fd) == 0) return;
+  const int error = errno;
+  std::error_code ignored;
+  // Some network and FUSE file systems have no fsync for folders.
+  if (file.fd >= 0 && error == EINVAL && fs::is_directory(path, ignored)) return;
+  fail(path, "write", error);
 }
 
 void rename_path(const fs::path& from, const fs::path& to) {
@@ -193,14 +223,24 @@ void replace_directory(const fs::path& from, const fs::path& to) {
   // An empty directory is replaced by the rename itself.
   if (!fs::exists(to, ignored) || fs::is_empty(to, ignored)) {
     rename_path(from, to);
+    fsync_path(folder_of(to));
   } else if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
+    fsync_path(folder_of(to));
     fs::remove_all(from, ignored);
-  } else {  // a file system that cannot exchange
-    const fs::path old = to.string() + ".deleting";
-    rename_path(to, old);
-    rename_path(from, to);
-    fs::remove_all(old, ignored);
+  } else {
+    replace_directory_by_renames(from, to);
   }
+}
+
+void replace_directory_by_renames(const fs::path& from, const fs::path& to) {
+  const fs::path old = to.string() + ".deleting";
+  std::error_code error;
+  fs::remove_all(old, error);  // of a call that was killed: `to` is there, so nobody needs it
+  if (error) throw Error(old.string() + ": cannot remove: " + error.message());
+  rename_path(to, old);
+  rename_path(from, to);
+  fsync_path(folder_of(to));
+  fs::remove_all(old, error);
 }
 
 StagedDirectory::StagedDirectory(fs::path target, bool force) : target_(without_slash(target)) {
@@ -232,7 +272,6 @@ void StagedDirectory::commit() {
   fsync_path(staging_);
   replace_directory(staging_, target_);
   committed_ = true;
-  fsync_path(folder_of(target_));
 }
 
 }  // namespace weft

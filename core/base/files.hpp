@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,14 @@ struct SmallFile {
 
 // The whole file. Throws InputError naming the file and the system's reason.
 std::string read_file(const std::filesystem::path& path);
+
+// Hands the file's content to `use` from front to back. A disk that cannot be read is an
+// InputError, where a map would be killed by SIGBUS.
+void read_blocks(const std::filesystem::path& path,
+                 const std::function<void(std::span<const std::byte>)>& use);
+
+// Throws InputError with the system's reason when that cannot be told.
+bool path_exists(const std::filesystem::path& path);
 
 // Read-only map of a file; empty files map to an empty span.
 class MappedFile {
@@ -81,9 +90,15 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view conte
 void fsync_path(const std::filesystem::path& path);  // a file or a folder
 void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);  // or Error
 
-// Gives directory `from` the name `to`. A full directory of that name changes places with it in one
-// step, so that one of the two is always there, and is then removed.
+// Gives directory `from` the name `to`, for good: the folder is fsynced. A full directory of that
+// name changes places with it in one step, so that one of the two is always there, and is removed
+// when the new one is safe. File systems that cannot exchange names (NFS) take the next function.
 void replace_directory(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// Renames a directory `to` to TO.deleting, `from` to `to`, and removes the first. Between both
+// renames there is no `to`: a crash there leaves the two directories under the other names.
+void replace_directory_by_renames(const std::filesystem::path& from,
+                                  const std::filesystem::path& to);
 
 // A directory written beside its target and renamed on commit(); removed when it dies uncommitted.
 // An existing, non-empty target is an InputError unless `force`, which replaces it.

@@ -10,7 +10,6 @@
 
 namespace weft {
 
-// The 64 and 128 bit variants keep the same state and differ only in the digest.
 struct Xxh3::State {
   XXH3_state_t* xxh = XXH3_createState();
 
@@ -32,15 +31,17 @@ void Xxh3::update(std::span<const std::byte> bytes) {
   XXH3_128bits_update(state_->xxh, bytes.data(), bytes.size());
 }
 
-std::string Xxh3::hex64() const { return fmt::format("{:016x}", XXH3_64bits_digest(state_->xxh)); }
-
 std::string Xxh3::hex128() const {
   const XXH128_hash_t h = XXH3_128bits_digest(state_->xxh);
   return fmt::format("{:016x}{:016x}", h.high64, h.low64);
 }
 
+std::uint64_t xxh3_64(std::span<const std::byte> bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
 std::string xxh3_64_hex(std::span<const std::byte> bytes) {
-  return fmt::format("{:016x}", XXH3_64bits(bytes.data(), bytes.size()));
+  return fmt::format("{:016x}", xxh3_64(bytes));
 }
 
 std::string xxh3_128_hex(std::span<const std::byte> bytes) {
@@ -48,12 +49,10 @@ std::string xxh3_128_hex(std::span<const std::byte> bytes) {
   return fmt::format("{:016x}{:016x}", h.high64, h.low64);
 }
 
-std::string xxh3_64_hex_file(const std::filesystem::path& path) {
-  return xxh3_64_hex(MappedFile(path).bytes());
-}
-
 std::string xxh3_128_hex_file(const std::filesystem::path& path) {
-  return xxh3_128_hex(MappedFile(path).bytes());
+  Xxh3 hash;
+  read_blocks(path, [&](std::span<const std::byte> block) { hash.update(block); });
+  return hash.hex128();
 }
 
 }  // namespace weft

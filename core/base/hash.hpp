@@ -1,7 +1,8 @@
-// XXH3 checksums, as hexadecimal text: they find damage, they do not stop an attacker.
+// XXH3 checksums: they find damage, they do not stop an attacker.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
@@ -18,18 +19,17 @@ class Xxh3 {
   Xxh3& operator=(Xxh3&&) noexcept;
 
   void update(std::span<const std::byte> bytes);
-  std::string hex64() const;   // 16 digits, most significant first, as `xxhsum -H3` prints it
-  std::string hex128() const;  // 32 digits, as `xxhsum -H2` prints it
+  std::string hex128() const;  // 32 digits, most significant first, as `xxhsum -H2` prints it
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-std::string xxh3_64_hex(std::span<const std::byte> bytes);
+std::uint64_t xxh3_64(std::span<const std::byte> bytes);
+std::string xxh3_64_hex(std::span<const std::byte> bytes);  // 16 digits, as `xxhsum -H3` prints it
 std::string xxh3_128_hex(std::span<const std::byte> bytes);
-// Of a file's content, read once through a map. Throws InputError as MappedFile does.
-std::string xxh3_64_hex_file(const std::filesystem::path& path);
+// Of a file's content. Throws InputError as read_blocks() does.
 std::string xxh3_128_hex_file(const std::filesystem::path& path);
 
 }  // namespace weft

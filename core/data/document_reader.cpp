@@ -25,7 +25,7 @@ void HoldOut::add(std::string_view line) {
 
 bool HoldOut::decide() const {
   if (fraction_ <= 0) return false;
-  const auto hash = std::stoull(xxh3_64_hex(std::as_bytes(std::span(head_))), nullptr, 16);
+  const std::uint64_t hash = xxh3_64(std::as_bytes(std::span(head_)));
   return static_cast<double>(hash) < fraction_ * 0x1.0p64;
 }
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/base/files.hpp"
 #include "core/base/json.hpp"
 
 namespace weft {
@@ -69,11 +70,11 @@ std::string shard_index_name(std::string_view stem) {
 ShardedFiles::ShardedFiles(const fs::path& directory, std::string_view stem) {
   const fs::path single = directory / shard_name(stem, 0, 1);
   const fs::path index = directory / shard_index_name(stem);
-  if (fs::exists(single)) {
+  if (path_exists(single)) {
     add(single);
-  } else if (fs::exists(index)) {
+  } else if (path_exists(index)) {
     open_shards(directory, index);
-  } else if (fs::exists(directory / "pytorch_model.bin")) {
+  } else if (path_exists(directory / "pytorch_model.bin")) {
     throw InputError(directory.string() + ": has pytorch_model.bin only, which Weft does not read",
                      "save it as safetensors: model.save_pretrained(DIR) in transformers");
   } else {

@@ -136,10 +136,10 @@ BertTokenizerSpec from_vocab(const fs::path& vocab, const JsonFields& config) {
 std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& dir) {
   const fs::path json = dir / "tokenizer.json", vocab = dir / "vocab.txt";
   const fs::path config_path = dir / "tokenizer_config.json";
-  const Json config = fs::exists(config_path) ? read_json(config_path) : Json::object();
+  const Json config = path_exists(config_path) ? read_json(config_path) : Json::object();
   const JsonFields settings(config, config_path.string() + ": ");
-  const bool whole = fs::exists(json);
-  if (!whole && !fs::exists(vocab)) {
+  const bool whole = path_exists(json);
+  if (!whole && !path_exists(vocab)) {
     throw InputError(dir.string() + ": no tokenizer here",
                      "a tokenizer directory holds tokenizer.json or vocab.txt; "
                      "`weft train-tokenizer` makes one");

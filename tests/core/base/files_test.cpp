@@ -129,6 +129,32 @@ TEST_F(Files, StagedDirectoryRefusesAFullTargetUnlessForced) {
   EXPECT_EQ(entries(), 1U);
 }
 
+TEST_F(Files, DirectoriesAreReplacedWhereNamesCannotBeExchangedToo) {
+  for (const char* name : {"out", "new", "out.deleting"}) {
+    fs::create_directory(dir_ / name);
+    put(dir_ / name / name, "x");
+  }
+  replace_directory_by_renames(dir_ / "new", dir_ / "out");
+  EXPECT_TRUE(fs::exists(dir_ / "out" / "new"));
+  EXPECT_EQ(entries(), 1U);
+  EXPECT_THROW(replace_directory_by_renames(dir_ / "none", dir_ / "out"), Error);
+}
+
+TEST_F(Files, FoldersThatCannotBeSyncedAreTaken) {  // as those of /proc
+  EXPECT_NO_THROW(fsync_path("/proc"));
+  EXPECT_EQ(error_of([] { fsync_path("/proc/self/status"); }),
+            "/proc/self/status: cannot write: Invalid argument");
+}
+
+TEST_F(Files, APathThatCannotBeFollowedIsNotTakenForAbsent) {
+  EXPECT_TRUE(path_exists(dir_.path()));
+  EXPECT_FALSE(path_exists(dir_ / "none"));
+  fs::create_symlink("loop", dir_ / "loop");
+  EXPECT_EQ(error_of([&] { path_exists(dir_ / "loop"); }),
+            (dir_ / "loop").string() + ": Too many levels of symbolic links");
+  EXPECT_THROW(path_exists(dir_ / "loop"), InputError);
+}
+
 TEST_F(Files, StagedDirectoryTakesAnEmptyTargetAndRefusesAFile) {
   fs::create_directory(dir_ / "out");
   {

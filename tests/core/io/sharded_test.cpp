@@ -112,6 +112,11 @@ TEST_F(Sharded, RefusesAnIndexThatIsNone) {
             dir_.path().string() + ": has pytorch_model.bin only, which Weft does not read");
 }
 
+TEST_F(Sharded, RefusesADirectoryThatCannotBeLookedInto) {
+  fs::create_symlink("model.safetensors", dir_ / "model.safetensors");
+  EXPECT_NE(refusal().find("Too many levels of symbolic links"), std::string::npos);
+}
+
 TEST(ShardNames, AreThoseOfHuggingFace) {
   EXPECT_EQ(shard_name("model", 0, 1), "model.safetensors");
   EXPECT_EQ(shard_name("model", 1, 12), "model-00002-of-00012.safetensors");
