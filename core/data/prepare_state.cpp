@@ -50,6 +50,19 @@ PrepareState state_from(const Json& json) {
   return s;
 }
 
+// The directory is removed in the end with all that is in it, which must not be somebody else's.
+void check_entries(const fs::path& directory) {
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("train.") || name.starts_with("held-out.") ||
+        name.starts_with(kStateFile)) {
+      continue;
+    }
+    throw InputError(entry.path().string() + ": is not of weft prepare, whose directory this is",
+                     "move it away, or choose another output");
+  }
+}
+
 }  // namespace
 
 PrepareDirectory::PrepareDirectory(const fs::path& directory, const Json& run, bool forget)
@@ -59,6 +72,7 @@ PrepareDirectory::PrepareDirectory(const fs::path& directory, const Json& run, b
   if (error) throw InputError(path_.string() + ": cannot create: " + error.message());
   lock_ = take_lock(path_, std::chrono::seconds(3));
   if (!lock_) throw InputError(path_.string() + ": another weft prepare is at work here");
+  check_entries(path_);
   if (forget) fs::remove(path_ / kStateFile);
   if (fs::exists(path_ / kStateFile)) read();
 }

@@ -253,6 +253,18 @@ TEST_F(PrepareTest, DamagedStateIsRefused) {
             std::string::npos);
 }
 
+TEST_F(PrepareTest, ForeignFilesInTheWorkingDirectoryAreLeftAlone) {
+  put(dir_ / "a.txt", "1\n");
+  const auto foreign = dir_ / "out.partial" / "thesis.tex";
+  fs::create_directory(dir_ / "out.partial");
+  put(foreign, "x");
+  auto o = options({"a.txt"});
+  o.force = true;
+  EXPECT_EQ(error_of([&] { prepare(o, kTokenizer); }),
+            foreign.string() + ": is not of weft prepare, whose directory this is");
+  EXPECT_EQ(read_file(foreign), "x");
+}
+
 TEST_F(PrepareTest, TwoRunsCannotShareAnOutput) {
   put(dir_ / "a.txt", large_text());
   auto o = options({"a.txt"});
