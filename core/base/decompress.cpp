@@ -5,11 +5,13 @@
 #include <climits>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <string_view>
 
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "core/base/error.hpp"
 
@@ -17,6 +19,12 @@ namespace weft {
 namespace {
 
 constexpr std::uint64_t kXzMemoryLimit = std::uint64_t{1} << 30;  // `xz -9` needs 65 MiB
+
+// The zero bytes that `in` starts with: xz pads between and behind its streams, tapes pad gzip.
+std::size_t padding(std::span<const char> in) {
+  const auto end = std::find_if(in.begin(), in.end(), [](char c) { return c != 0; });
+  return static_cast<std::size_t>(end - in.begin());
+}
 
 class Gzip : public Decompressor {
  public:
@@ -27,7 +35,8 @@ class Gzip : public Decompressor {
   ~Gzip() override { inflateEnd(&stream_); }
 
   Step step(std::span<const char> in, std::span<char> out) override {
-    if (complete_ && !in.empty()) {
+    if (complete_) {
+      if (const std::size_t zeros = padding(in); zeros > 0 || in.empty()) return {zeros, 0, {}};
       inflateReset(&stream_);
       complete_ = false;
     }
@@ -36,9 +45,10 @@ class Gzip : public Decompressor {
     stream_.next_out = reinterpret_cast<Bytef*>(out.data());
     stream_.avail_out = static_cast<uInt>(std::min<std::size_t>(out.size(), UINT_MAX));
     const uInt in_before = stream_.avail_in, out_before = stream_.avail_out;
-    const int status = complete_ ? Z_BUF_ERROR : inflate(&stream_, Z_NO_FLUSH);
+    const int status = inflate(&stream_, Z_NO_FLUSH);
     Step step{in_before - stream_.avail_in, out_before - stream_.avail_out, {}};
-    complete_ = complete_ || status == Z_STREAM_END;
+    complete_ = status == Z_STREAM_END;
+    if (status == Z_MEM_ERROR) throw std::bad_alloc();
     if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) {
       step.problem = stream_.msg ? stream_.msg : "damaged data";
     }
@@ -57,8 +67,10 @@ class Xz : public Decompressor {
   ~Xz() override { lzma_end(&stream_); }
 
   Step step(std::span<const char> in, std::span<char> out) override {
-    if (complete_ && !in.empty()) begin();
-    if (complete_) return {};
+    if (complete_) {
+      if (const std::size_t zeros = padding(in); zeros > 0 || in.empty()) return {zeros, 0, {}};
+      begin();
+    }
     stream_.next_in = reinterpret_cast<const std::uint8_t*>(in.data());
     stream_.avail_in = in.size();
     stream_.next_out = reinterpret_cast<std::uint8_t*>(out.data());
@@ -66,6 +78,7 @@ class Xz : public Decompressor {
     const lzma_ret status = lzma_code(&stream_, LZMA_RUN);
     Step step{in.size() - stream_.avail_in, out.size() - stream_.avail_out, {}};
     complete_ = status == LZMA_STREAM_END;
+    if (status == LZMA_MEM_ERROR) throw std::bad_alloc();
     if (status == LZMA_MEMLIMIT_ERROR) {
       step.problem = "decompression needs more than 1 GiB of memory";
     } else if (status == LZMA_FORMAT_ERROR) {
@@ -102,6 +115,7 @@ class Zstd : public Decompressor {
     ZSTD_outBuffer target{out.data(), out.size(), 0};
     const std::size_t status = ZSTD_decompressStream(stream_, &target, &source);
     Step step{source.pos, target.pos, {}};
+    if (ZSTD_getErrorCode(status) == ZSTD_error_memory_allocation) throw std::bad_alloc();
     if (ZSTD_isError(status)) {
       step.problem = ZSTD_getErrorName(status);
     } else if (step.consumed > 0 || step.produced > 0) {

@@ -148,6 +148,10 @@ TEST_F(TextReaderTest, ReadsConcatenatedAndEmptyStreams) {
   EXPECT_EQ(lines(file("two.gz", gzip("a\nb") + gzip("c\n"))), (Lines{"a", "bc"}));
   EXPECT_EQ(lines(file("two.xz", xz("a\nb") + xz("c\n"))), (Lines{"a", "bc"}));
   EXPECT_EQ(lines(file("two.zst", zstd("a\nb") + zstd("c\n"))), (Lines{"a", "bc"}));
+  const std::string zeros(100000, '\0');
+  EXPECT_EQ(lines(file("padded.gz", gzip("a\n") + zeros)), Lines{"a"});
+  EXPECT_EQ(lines(file("padded.xz", xz("a\n") + zeros + xz("b\n") + std::string(4, '\0'))),
+            (Lines{"a", "b"}));
   EXPECT_EQ(lines(file("none.gz", gzip(""))), Lines{});
   EXPECT_EQ(lines(file("none.xz", xz(""))), Lines{});
   EXPECT_EQ(lines(file("none.zst", zstd(""))), Lines{});
