@@ -18,6 +18,11 @@ namespace {
 
 constexpr std::size_t kMaxDepth = 256;
 
+// What a tree may take, roughly: text made of brackets alone would grow 25 times.
+constexpr std::size_t kPerByte = 16, kSpare = std::size_t{64} << 20;
+// A value in a list that doubled just now, and what a list or object takes beside it.
+constexpr std::size_t kValueBytes = 2 * sizeof(Json), kContainerBytes = 32;
+
 // An iterator that tells how far the lexer has read, so that a refused key has a line.
 class CountingIterator {
  public:
@@ -99,6 +104,10 @@ class TreeBuilder {
   }
 
   Json* add(Json x) {
+    taken_ += kValueBytes + (x.is_structured() ? kContainerBytes : 0);
+    if (taken_ > kPerByte * text_.size() + kSpare) {
+      fail(here(), "too many values for a text of this size");
+    }
     if (open_.empty()) {
       root_ = std::move(x);
       return &root_;
@@ -136,6 +145,7 @@ class TreeBuilder {
   std::string_view text_;
   const std::string& origin_;
   const char* furthest_ = nullptr;
+  std::size_t taken_ = 0;
   Json root_;
   std::vector<Json*> open_;
   std::vector<std::unordered_set<std::string>> keys_;
