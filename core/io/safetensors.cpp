@@ -4,7 +4,6 @@
 #include <bit>
 #include <cassert>
 #include <cstring>
-#include <limits>
 
 #include <fmt/format.h>
 
@@ -36,13 +35,12 @@ Shape shape_of(const TensorInfo& t, const std::string& origin) {
                                  t.name, t.dims.size(), Shape::kMaxRank));
   }
   std::vector<std::int64_t> dims;
-  for (const std::uint64_t d : t.dims) {
-    // Only a tensor without elements can have such a dim.
-    if (d > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-      throw InputError(
-          fmt::format("{}: tensor \"{}\" has the shape {}", origin, t.name, t.shape_str()));
-    }
-    dims.push_back(static_cast<std::int64_t>(d));
+  // From 2^63 on they become negative.
+  for (const std::uint64_t d : t.dims) dims.push_back(static_cast<std::int64_t>(d));
+  if (!Shape::valid(dims)) {  // only a tensor without elements can come here
+    throw InputError(
+        fmt::format("{}: tensor \"{}\" has the shape {}", origin, t.name, t.shape_str()),
+        "2^59 is the most that the dims which are not 0 may multiply to");
   }
   return Shape(dims);
 }

@@ -2,6 +2,7 @@
 #include "core/tensor/cpu_allocator.hpp"
 
 #include <bit>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
@@ -23,27 +24,40 @@ std::size_t size_class(std::size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+// Null when there is no memory.
+void* from_system(std::size_t size) {
+  const bool large = size >= kHugePage;
+  const std::size_t alignment = large ? kHugePage : kAlignment;
+  void* p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (p != nullptr && large) madvise(p, size, MADV_HUGEPAGE);
+  return p;
+}
+
+[[noreturn]] void fail(std::size_t size, const MemoryStats& stats) {
+  throw Error("out of memory: could not allocate " + std::to_string(size) + " bytes on cpu (" +
+                  std::to_string(stats.in_use) + " in use)",
+              "use a smaller micro_batch, or set train.recompute");
+}
+
 }  // namespace
 
 CpuAllocator::~CpuAllocator() { release_cached(); }
 
 void* CpuAllocator::allocate(std::size_t bytes) {
-  const std::size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
+  if (bytes > PTRDIFF_MAX) fail(bytes, stats_);  // the size class might overflow
+  const std::size_t size = size_class(bytes);
   void* p = nullptr;
   if (auto it = free_.find(size); it != free_.end() && !it->second.empty()) {
     p = it->second.back();
     it->second.pop_back();
   } else {
-    const bool large = size >= kHugePage;
-    const std::size_t alignment = large ? kHugePage : kAlignment;
-    p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-    if (p == nullptr) {
-      throw Error("out of memory: could not allocate " + std::to_string(size) + " bytes on cpu (" +
-                      std::to_string(stats_.in_use) + " in use)",
-                  "use a smaller micro_batch, or set train.recompute");
+    p = from_system(size);
+    if (p == nullptr) {  // free blocks of other sizes may stand in the way
+      release_free_blocks();
+      p = from_system(size);
     }
-    if (large) madvise(p, size, MADV_HUGEPAGE);
+    if (p == nullptr) fail(size, stats_);
     stats_.reserved += size;
   }
   stats_.in_use += size;
@@ -64,13 +78,12 @@ MemoryStats CpuAllocator::stats() const {
   return stats_;
 }
 
-void CpuAllocator::reset_peak() {
-  const std::lock_guard lock(mutex_);
-  stats_.peak = stats_.in_use;
-}
-
 void CpuAllocator::release_cached() {
   const std::lock_guard lock(mutex_);
+  release_free_blocks();
+}
+
+void CpuAllocator::release_free_blocks() {
   for (auto& [size, blocks] : free_) {
     for (void* p : blocks) {
       std::free(p);

@@ -17,10 +17,11 @@ class CpuAllocator final : public Allocator {
   void* allocate(std::size_t bytes) override;
   void deallocate(void* p, std::size_t bytes) noexcept override;
   MemoryStats stats() const override;
-  void reset_peak() override;
   void release_cached() override;
 
  private:
+  void release_free_blocks();  // with the lock held
+
   mutable std::mutex mutex_;
   std::map<std::size_t, std::vector<void*>> free_;  // by size class
   MemoryStats stats_;

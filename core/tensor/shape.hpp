@@ -13,14 +13,17 @@ namespace weft {
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
+  // So many elements of any dtype have a number of bytes that 63 bits hold.
+  static constexpr std::int64_t kMaxElements = std::int64_t{1} << 59;
 
   Shape() = default;
+  // Throws Error unless valid().
   Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
-  explicit Shape(std::span<const std::int64_t> dims) : rank_(static_cast<int>(dims.size())) {
-    assert(rank_ <= kMaxRank);
-    for (int i = 0; i < rank_; ++i)
-      dims_[static_cast<std::size_t>(i)] = dims[static_cast<std::size_t>(i)];
-  }
+  explicit Shape(std::span<const std::int64_t> dims);
+
+  // Whether no dim is negative and the dims that are not 0 multiply to kMaxElements at most, so
+  // that no product of some of them overflows.
+  static bool valid(std::span<const std::int64_t> dims);
 
   int rank() const { return rank_; }
   // Size of dim i; a negative i counts from the end.
@@ -39,10 +42,10 @@ class Shape {
   std::int64_t rows() const { return rank_ == 0 ? 1 : (last() == 0 ? 0 : numel() / last()); }
   // This shape with its last dim replaced.
   Shape with_last(std::int64_t n) const {
-    Shape s = *this;
+    std::array<std::int64_t, kMaxRank> dims = dims_;
     assert(rank_ > 0);
-    s.dims_[static_cast<std::size_t>(rank_ - 1)] = n;
-    return s;
+    dims[static_cast<std::size_t>(rank_ - 1)] = n;
+    return Shape(std::span<const std::int64_t>(dims.data(), static_cast<std::size_t>(rank_)));
   }
   std::span<const std::int64_t> dims() const {
     return {dims_.data(), static_cast<std::size_t>(rank_)};

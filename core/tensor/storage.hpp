@@ -12,17 +12,18 @@ namespace weft {
 
 struct MemoryStats {
   std::size_t in_use = 0;    // bytes of live storages (rounded up to the allocator's size classes)
-  std::size_t peak = 0;      // highest in_use since the start or the last reset_peak()
+  std::size_t peak = 0;      // highest in_use since the start
   std::size_t reserved = 0;  // bytes held from the system, the pool's free blocks included
 };
 
 class Allocator {
  public:
   virtual ~Allocator() = default;
-  virtual void* allocate(std::size_t bytes) = 0;  // 64-byte aligned; throws Error naming the size
+  // 64-byte aligned. Throws Error naming the size when there is no memory, not even after
+  // release_cached().
+  virtual void* allocate(std::size_t bytes) = 0;
   virtual void deallocate(void* p, std::size_t bytes) noexcept = 0;
   virtual MemoryStats stats() const = 0;
-  virtual void reset_peak() = 0;
   virtual void release_cached() = 0;  // gives free blocks back to the system
 };
 

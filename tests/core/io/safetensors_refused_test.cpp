@@ -215,5 +215,15 @@ TEST(SafetensorsFuzz, MutationsNeverCrash) {
   EXPECT_GT(accepted, 1000);  // the mutations are not all hopeless
 }
 
+// The format allows it, since the file holds no element; no tensor of ours can have the shape.
+TEST(SafetensorsRefused, AShapeWhoseSizeOverflowsIsNotRead) {
+  const ScratchDir dir;
+  put(dir / "f",
+      file_of("{\"a\":" + entry("\"F32\"", "[4611686018427387904,2,0]", "[0,0]") + "}", 0));
+  const SafetensorsFile file(dir / "f");
+  EXPECT_EQ(error_of([&] { file.read(file.at("a")); }),
+            (dir / "f").string() + ": tensor \"a\" has the shape [4611686018427387904, 2, 0]");
+}
+
 }  // namespace
 }  // namespace weft

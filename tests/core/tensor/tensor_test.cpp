@@ -1,6 +1,7 @@
 // Tensors share and free their storage; views see parts of it.
 #include "core/tensor/tensor.hpp"
 
+#include "tests/core/expect_error.hpp"
 #include "tests/core/tensor_helpers.hpp"
 
 namespace weft {
@@ -110,6 +111,15 @@ TEST(Float16, RoundsToNearestEven) {
   EXPECT_EQ(static_cast<float>(float16(0x1p-24F)), 0x1p-24F);  // the smallest subnormal
   EXPECT_EQ(static_cast<float>(float16(0x1p-25F)), 0.0F);      // a tie, to even
   EXPECT_EQ(static_cast<float>(float16(-0x1.8p-25F)), -0x1p-24F);
+}
+
+TEST(Shape, RefusesSizesThatOverflow) {
+  const std::int64_t big = std::int64_t{1} << 62;
+  expect_error([&] { Shape{big, 2, 0}; }, {"[4611686018427387904, 2, 0]"});
+  expect_error([] { Shape{std::int64_t{1} << 30, std::int64_t{1} << 30}; }, {"shape"});
+  expect_error([] { Shape{2, -1}; }, {"[2, -1]"});
+  expect_error([&] { (Shape{8, 8}.with_last(big)); }, {"[8, 4611686018427387904]"});
+  EXPECT_EQ((Shape{0, Shape::kMaxElements}.numel()), 0);
 }
 
 }  // namespace
