@@ -15,6 +15,10 @@ find_package(MPI 3.0 QUIET COMPONENTS CXX)
 weft_require(MPI_CXX_FOUND "Open MPI" "libopenmpi-dev openmpi-bin")
 find_package(DNNL 2.6 QUIET)
 weft_require(DNNL_FOUND "oneDNN" libdnnl-dev)
+if(DNNL_VERSION VERSION_GREATER_EQUAL 3)
+  message(FATAL_ERROR "Weft is written for oneDNN 2 (2.6 or later), whose interface oneDNN 3 changed; found ${DNNL_VERSION} in "
+    "${DNNL_INCLUDE_DIR}. Point DNNL_ROOT to oneDNN 2.")
+endif()
 find_package(yaml-cpp QUIET CONFIG)
 weft_require(yaml-cpp_FOUND "yaml-cpp" libyaml-cpp-dev)
 if(NOT TARGET yaml-cpp::yaml-cpp)  # before 0.8 the target had no namespace
