@@ -55,12 +55,13 @@ void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const Matmu
       return y;
     };
     MatmulArgs args_f32 = args;
-    args_f32.b_is_weight = false;  // the scratch is not the weight
+    args_f32.b_is_weight = false;  // what is multiplied is not the weight itself
     args_f32.bias = widened(args.bias);
     Tensor c_f32 = c.dtype() == DType::f32 ? c
                    : args.accumulate       ? widened(c)
                                            : empty_like(c, DType::f32);
-    matmul(c_f32, widened(a), widened(b), args_f32);
+    const Tensor b_f32 = args.b_is_weight ? onednn_->packed.widened(b, *this) : widened(b);
+    matmul(c_f32, widened(a), b_f32, args_f32);
     if (c.dtype() != DType::f32) copy(c, c_f32);
     return;
   }

@@ -221,6 +221,33 @@ TEST(PackedWeights, FollowTheVersion) {
   }
 }
 
+TEST(PackedWeights, KeepAWidenedWeightForBothDirections) {
+  PackedWeights weights;
+  Tensor w = make_random({48, 64}, 2, DType::bf16);
+  const Tensor wide = weights.widened(w, backend(w));
+  EXPECT_TRUE(same_bits(wide, to_dtype(w, DType::f32)));
+  EXPECT_EQ(weights.widened(w, backend(w)).raw(), wide.raw());
+  EXPECT_EQ(weights.size(), 1U);
+  std::memcpy(w.raw(), make_random({48, 64}, 3, DType::bf16).raw(), w.bytes());
+  w.storage().bump_version();
+  EXPECT_TRUE(same_bits(weights.widened(w, backend(w)), to_dtype(w, DType::f32)));
+  EXPECT_EQ(weights.size(), 1U);
+}
+
+// With DNNL_MAX_CPU_ISA=AVX2, as CI runs it, these are products of the widened weight.
+TEST(PackedWeights, ABackendFollowsTheVersionOfABf16Weight) {
+  const Tensor a = make_random({7, 64}, 1, DType::bf16);
+  Tensor w = make_random({48, 64}, 2, DType::bf16);
+  for (const unsigned seed : {2U, 3U}) {
+    std::memcpy(w.raw(), make_random({48, 64}, seed, DType::bf16).raw(), w.bytes());
+    w.storage().bump_version();
+    Tensor of_weight({7, 48}, DType::f32), of_tensor({7, 48}, DType::f32);
+    backend(w).matmul(of_weight, a, w, {.transpose_b = true, .b_is_weight = true});
+    backend(w).matmul(of_tensor, a, w, {.transpose_b = true});
+    EXPECT_TRUE(close(of_weight, of_tensor, 1e-5));
+  }
+}
+
 TEST(PackedWeights, ViewsOfOneStorageAreDistinct) {
   PackedProduct product(DType::f32);
   const Tensor a = make_random({7, 64}, 1), both = make_random({64, 64}, 2);
