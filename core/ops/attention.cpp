@@ -11,7 +11,11 @@ namespace weft {
 
 namespace {
 
-void check(const Shape& qkv, const AttentionMask& mask, const Heads& heads) {
+void check(const Shape& qkv, const AttentionMask& mask, const Heads& heads, float p) {
+  if (!(p >= 0 && p < 1)) {
+    throw Error("attention: p = " + std::to_string(p) + " on qkv " + qkv.str(),
+                "p is a probability below 1");
+  }
   if (qkv.rank() != 3 || heads.count < 1 || qkv.last() % (3 * heads.count) != 0) {
     throw Error("attention: qkv " + qkv.str() + " does not split into " +
                     std::to_string(heads.count) + " heads",
@@ -32,7 +36,7 @@ void check(const Shape& qkv, const AttentionMask& mask, const Heads& heads) {
 }  // namespace
 
 Var attention(const Var& qkv, const AttentionMask& mask, const Heads& heads, float p, Pass& pass) {
-  check(qkv.shape(), mask, heads);
+  check(qkv.shape(), mask, heads, p);
   const std::int64_t B = qkv.shape()[0], T = qkv.shape()[1];
   const std::int64_t head_size = qkv.shape().last() / (3 * heads.count);
   const AttentionArgs args{.heads = heads.count,

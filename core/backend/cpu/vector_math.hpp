@@ -1,8 +1,8 @@
 // Elementary functions without branches: a plain loop over an array that calls them becomes SIMD.
 // And rows of Philox numbers.
 //
-// Converting needs no helper: static_cast<float>(x) and static_cast<T>(y) vectorise for float and
-// bfloat16 alike. The coefficients are minimax fits of our own (fit_vector_math.py); the errors
+// Loads convert by static_cast<float>(x), which vectorises; results go through store() of
+// loops.hpp. The coefficients are minimax fits of our own (fit_vector_math.py); the errors
 // stated are the largest over all floats tried in tests/core/backend/vector_math_test.cpp.
 #pragma once
 
@@ -43,10 +43,17 @@ inline float clamp_to_one(float y) {
   return y > 1.0F ? 1.0F : y;
 }
 
+// y, but exactly -1 or 1 where x is at a limit: 1 + erf(x) is then 0 and no multiple of rounding.
+inline float saturate(float y, float x, float limit) {
+  y = x <= -limit ? -1.0F : y;
+  return x >= limit ? 1.0F : y;
+}
+
 // erf(x), relative error below 4e-7.
 inline float fast_erf(float x) {
-  x = x < -3.92F ? -3.92F : x;  // beyond, erf is 1 to the last bit but one
-  x = x > 3.92F ? 3.92F : x;
+  constexpr float kLimit = 3.92F;  // beyond, erf is 1 to the last bit
+  x = x < -kLimit ? -kLimit : x;
+  x = x > kLimit ? kLimit : x;
   const float s = x * x;
   float p = 2.0500879145401996e-06F;
   p = p * s + 0.00028488310636021197F;
@@ -60,13 +67,14 @@ inline float fast_erf(float x) {
   q = q * s + 0.11410918086767197F;
   q = q * s + 0.5020762085914612F;
   q = q * s + 1.0F;
-  return clamp_to_one(x * p / q);
+  return saturate(clamp_to_one(x * p / q), x, kLimit);
 }
 
 // tanh(x), relative error below 4e-7.
 inline float fast_tanh(float x) {
-  x = x < -9.02F ? -9.02F : x;  // beyond, tanh is 1 to the last bit but one
-  x = x > 9.02F ? 9.02F : x;
+  constexpr float kLimit = 9.02F;  // beyond, tanh is 1 to the last bit
+  x = x < -kLimit ? -kLimit : x;
+  x = x > kLimit ? kLimit : x;
   const float s = x * x;
   float p = 1.3318973479670149e-08F;
   p = p * s + 2.058340578514617e-05F;
@@ -78,7 +86,7 @@ inline float fast_tanh(float x) {
   q = q * s + 0.02587105520069599F;
   q = q * s + 0.46713030338287354F;
   q = q * s + 1.0F;
-  return clamp_to_one(x * p / q);
+  return saturate(clamp_to_one(x * p / q), x, kLimit);
 }
 
 // The derivative of gelu(x) = x Phi(x), Phi(x) + x phi(x): error below 5e-7. One rational function

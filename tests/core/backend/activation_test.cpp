@@ -62,11 +62,11 @@ TEST(Activation, IsAccurateOverTheWholeRange) {
     const std::vector<float> ys = to_vector(y), slopes = to_vector(dx);
     double worst_value = 0, worst_slope = 0;
     for (std::size_t i = 0; i < xs.size(); ++i) {
-      const double scale = std::max(1.0, std::abs(double{xs[i]}));
+      const double scale = std::max(1.0, double{xs[i]});  // y grows with x; below 0 it does not
       worst_value = std::max(worst_value, std::abs(double{ys[i]} - value(f, xs[i])) / scale);
       worst_slope = std::max(worst_slope, std::abs(double{slopes[i]} - slope(f, xs[i])));
     }
-    EXPECT_LT(worst_value, 3e-7) << static_cast<int>(f);
+    EXPECT_LT(worst_value, 4e-7) << static_cast<int>(f);
     EXPECT_LT(worst_slope, 1e-6) << static_cast<int>(f);
   }
 }

@@ -88,5 +88,17 @@ TEST(AttentionOp, MismatchesNameTheShapes) {
       {"attention", "[2, 4]", "[2, 5, 12]"});
 }
 
+TEST(AttentionOp, RefusesWhatIsNoProbability) {
+  Pass pass{.training = true};
+  for (const float p : {-0.1F, 1.0F, std::nanf("")}) {
+    expect_error(
+        [&] {
+          attention(Var(make_random({1, 2, 12}, 1)), {}, {.count = 2, .first = 0, .total = 2}, p,
+                    pass);
+        },
+        {"attention", "p = ", "[1, 2, 12]"});
+  }
+}
+
 }  // namespace
 }  // namespace weft
