@@ -50,7 +50,11 @@ BlockTokenizer::BlockTokenizer(const Tokenizer& tokenizer, const TextOptions& op
     : tokenizer_(tokenizer),
       options_(options),
       files_(std::move(files)),
-      type_(token_type(tokenizer.vocab_size())) {}
+      type_(token_type(tokenizer.vocab_size())) {
+  for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    starts_word_.push_back(tokenizer.starts_word(id) ? 1 : 0);
+  }
+}
 
 TokenBlock BlockTokenizer::operator()(TextBlock&& block) const {
   Work work;
@@ -121,7 +125,7 @@ void BlockTokenizer::add_sentence(Work& work, std::string_view sentence, TokenRu
   tokenizer_.append_ids(sentence, work.ids, work.word_starts);
   if (work.ids.empty()) return;  // nothing but white space and control characters
   for (std::size_t i = 0; i < work.ids.size() && work.out.word_starts_by_id; ++i) {
-    const bool by_id = i == 0 || tokenizer_.starts_word(work.ids[i]);
+    const bool by_id = i == 0 || starts_word_[static_cast<std::size_t>(work.ids[i])] != 0;
     work.out.word_starts_by_id = by_id == (work.word_starts[i] != 0);
   }
   if (run.starts_behind) {

@@ -56,6 +56,7 @@ class BlockTokenizer {
   TextOptions options_;
   std::vector<std::filesystem::path> files_;
   TokenType type_;
+  std::vector<std::uint8_t> starts_word_;  // by id
 };
 
 }  // namespace weft

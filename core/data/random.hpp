@@ -1,6 +1,7 @@
 // Streams of random numbers for data: each a pure function of (seed, purpose, index).
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 
 #include "core/base/philox.hpp"
@@ -30,9 +31,11 @@ class RandomStream {
     return numbers_.v[used_++];
   }
 
-  // Uniform in [0, n), exactly; 0 < n < 2^32. Source: Lemire, "Fast random integer generation in an
+  // Uniform in [0, n), exactly; n > 0. Source: Lemire, "Fast random integer generation in an
   // interval", 2019.
   std::uint64_t below(std::uint64_t n) {
+    assert(n > 0);
+    if (n > 0xFFFFFFFF) return far_below(n);
     const auto m = static_cast<std::uint32_t>(n);
     const std::uint32_t reject = (0U - m) % m;
     for (;;) {
@@ -53,6 +56,15 @@ class RandomStream {
   }
 
  private:
+  // Of numbers that 32 bits do not hold, two at a time.
+  std::uint64_t far_below(std::uint64_t n) {
+    const std::uint64_t reject = (0 - n) % n;
+    for (;;) {
+      const std::uint64_t high = next(), both = high << 32 | next();
+      if (both >= reject) return both % n;
+    }
+  }
+
   PhiloxKey key_;
   std::uint64_t group_;
   Philox4 numbers_{};

@@ -1,6 +1,7 @@
 // Softmax cross entropy over a slice of the vocabulary; probabilities are never stored.
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cpu/float_rows.hpp"
@@ -79,22 +80,33 @@ void CpuBackend::cross_entropy_join(Tensor& sums, Tensor& lse_N, const Tensor& p
   const std::int32_t* const target = targets_N.data<std::int32_t>();
   const float* const parts = parts_tN3.data<float>();
   float* const lse = lse_N.data<float>();
-  double loss = 0;
-  std::int64_t correct = 0;
-  for (std::int64_t n = 0; n < rows; ++n) {
-    lse[n] = 0;
-    if (target[n] < 0) continue;
-    LogSum all;
-    float logit = -kInfinity;
-    for (std::int64_t r = 0; r < ranks; ++r) {
-      const float* const part = parts + 3 * (r * rows + n);
-      all.add({part[0], part[1]});
-      logit = std::max(logit, part[2]);
+  struct Row {
+    double loss = 0;
+    bool correct = false;
+  };
+  std::vector<Row> results(static_cast<std::size_t>(rows));
+  Row* const result = results.data();
+  constexpr std::int64_t kCost = 32;  // an exponential or two per rank, and a logarithm
+  parallel_ranges(rows, kCost * ranks, [=](std::int64_t first, std::int64_t last) {
+    for (std::int64_t n = first; n < last; ++n) {
+      lse[n] = 0;
+      if (target[n] < 0) continue;
+      LogSum all;
+      float logit = -kInfinity;
+      for (std::int64_t r = 0; r < ranks; ++r) {
+        const float* const part = parts + 3 * (r * rows + n);
+        all.add({part[0], part[1]});
+        logit = std::max(logit, part[2]);
+      }
+      const double log_of_sum = std::log(double{all.sum});
+      lse[n] = static_cast<float>(double{all.maximum} + log_of_sum);
+      result[n] = {double{all.maximum} - double{logit} + log_of_sum, logit == all.maximum};
     }
-    const double log_of_sum = std::log(double{all.sum});
-    lse[n] = static_cast<float>(double{all.maximum} + log_of_sum);
-    loss += double{all.maximum} - double{logit} + log_of_sum;
-    correct += logit == all.maximum ? 1 : 0;
+  });
+  double loss = 0, correct = 0;  // in the order of the rows, whatever the threads
+  for (const Row& row : results) {
+    loss += row.loss;
+    correct += row.correct ? 1 : 0;
   }
   sums.data<float>()[0] = static_cast<float>(loss);
   sums.data<float>()[1] = static_cast<float>(correct);

@@ -112,13 +112,17 @@ TEST(CrossEntropy, ScalesTheGradient) {
 
 TEST(CrossEntropy, BitsDoNotDependOnThreads) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const Tensor logits = make_random({31, 5003}, 1, dtype, 6);
-    Tensor targets({31}, DType::i32);
-    for (int n = 0; n < 31; ++n) targets.data<std::int32_t>()[n] = n % 5 == 0 ? -1 : n * 150;
-    EXPECT_TRUE(same_for_threads([&]() -> std::vector<Tensor> {
-      const Result r = run(logits, targets);
-      return {r.sums, r.lse, r.dlogits};
-    }));
+    for (const auto& [rows, columns] : {std::pair(31, 5003), {3001, 11}}) {  // the join's many rows
+      const Tensor logits = make_random({rows, columns}, 1, dtype, 6);
+      Tensor targets({rows}, DType::i32);
+      for (int n = 0; n < rows; ++n) {
+        targets.data<std::int32_t>()[n] = n % 5 == 0 ? -1 : n * 150 % columns;
+      }
+      EXPECT_TRUE(same_for_threads([&]() -> std::vector<Tensor> {
+        const Result r = run(logits, targets);
+        return {r.sums, r.lse, r.dlogits};
+      }));
+    }
   }
 }
 
