@@ -31,8 +31,8 @@ struct MatmulArgs {
   bool transpose_a = false;  // a is stored [K, M]
   bool transpose_b = false;  // b is stored [N, K]: a linear layer's weight
   bool accumulate = false;   // add to what c holds
-  bool b_is_weight =
-      false;         // b changes rarely: its packed form may be cached by (storage id, version)
+  // b changes rarely: forms derived from it may be cached by (storage id, version).
+  bool b_is_weight = false;
   Tensor bias = {};  // [N], or empty
 };
 
@@ -41,8 +41,8 @@ struct AttentionArgs {
   std::int64_t heads = 1;  // on this rank
   float scale = 1;         // scores are q k^T * scale
   bool causal = false;
-  Tensor key_mask_BT =
-      {};  // u8, 1 = may be attended to; empty = all. A row without keys gives zeros.
+  // u8, 1 = may be attended to; empty = all. A row without keys gives zeros.
+  Tensor key_mask_BT = {};
   // Dropout of the probability of (b, h, i, j): element
   // (((first_sample + b) * total_heads + first_head + h) * T + i) * T + j of the global tensor.
   float dropout_p = 0;
@@ -68,10 +68,9 @@ class Backend {
   // ---- elementwise -----------------------------------------------------------------------------
   virtual void fill(Tensor& x, float value) = 0;
   virtual void copy(Tensor& y, const Tensor& x) = 0;  // converts between floating dtypes
-  virtual void add(Tensor& y, const Tensor& a,
-                   const Tensor& b) = 0;  // y may be a or b; a, b any floating dtype
-  virtual void scale(Tensor& y, const Tensor& x, float alpha) = 0;       // y may be x
-  virtual void add_scaled(Tensor& y, const Tensor& x, float alpha) = 0;  // y += alpha x; y f32
+  // y may be a or b; a, b any floating dtype.
+  virtual void add(Tensor& y, const Tensor& a, const Tensor& b) = 0;
+  virtual void scale(Tensor& y, const Tensor& x, float alpha) = 0;  // y may be x
 
   virtual void activation_forward(Tensor& y, const Tensor& x, Activation f) = 0;
   virtual void activation_backward(Tensor& dx, const Tensor& dy, const Tensor& x, Activation f) = 0;
@@ -127,10 +126,10 @@ class Backend {
   virtual void scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index,
                                 std::int64_t first_row) = 0;
 
-  // ---- cross entropy over (a rank's slice of) the vocabulary
-  // ----------------------------------------- parts_N3 f32: per row the maximum, the sum of
-  // exp(logit - maximum), and the target's logit (-inf where the target is not in [first_column,
-  // first_column + V)). targets i32 [N]; a negative one is ignored.
+  // ---- cross entropy over (a rank's slice of) the vocabulary -----------------------------------
+  // parts_N3 f32: per row the maximum, the sum of exp(logit - maximum), and the target's logit
+  // (-inf where the target is not in [first_column, first_column + V)). targets i32 [N]; a negative
+  // one is ignored.
   virtual void cross_entropy_parts(Tensor& parts_N3, const Tensor& logits_NV,
                                    const Tensor& targets_N, std::int64_t first_column) = 0;
   // Joins the parts of t ranks. sums f32 [2]: the summed loss, and how many targets have the
@@ -143,14 +142,13 @@ class Backend {
                                       const Tensor& targets_N, const Tensor& lse_N,
                                       const Tensor& scale, std::int64_t first_column) = 0;
 
-  // ---- reductions: the same bits for any thread count
-  // --------------------------------------------
+  // ---- reductions: the same bits for any thread count ------------------------------------------
   virtual void sum_rows(Tensor& y_C, const Tensor& x_NC) = 0;  // y f32: a bias gradient
-  virtual double squared_norm(
-      const Tensor& x) = 0;  // accumulated in fp64; NaN and Inf come through
+  // Accumulated in fp64; NaN and Inf come through.
+  virtual double squared_norm(const Tensor& x) = 0;
 
-  // ---- optimizers: w, m, v f32 and g f32, all [n]; copy (compute dtype, or empty) receives the
-  // new w ---
+  // ---- optimizers ------------------------------------------------------------------------------
+  // w, m, v f32 and g f32, all [n]; copy (compute dtype, or empty) receives the new w.
   virtual void adamw(Tensor& w, Tensor& m, Tensor& v, Tensor& copy, const Tensor& g,
                      const AdamArgs& args) = 0;
   // LAMB, first half: m, v updated, u = update direction (weight decay included). u may be g.

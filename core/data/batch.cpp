@@ -5,8 +5,6 @@
 #include <cassert>
 #include <vector>
 
-#include "core/data/loader.hpp"
-
 namespace weft {
 
 namespace {

@@ -2,14 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
+#include "core/data/sample.hpp"
 #include "core/tensor/tensor.hpp"
 
 namespace weft {
 
 struct Batch {
-  std::int64_t first_sample =
-      0;               // position of its first sample within the global batch of the step
+  std::int64_t first_sample = 0;  // position within the global batch of the step
+
   Tensor ids_BT;       // i32
   Tensor type_ids_BT;  // i32
   Tensor key_mask_BT;  // u8, 1 = a token; empty when nothing is padded
@@ -24,5 +26,9 @@ struct Batch {
   std::int64_t size() const { return ids_BT.shape()[0]; }
   std::int64_t length() const { return ids_BT.shape()[1]; }
 };
+
+// Samples to tensors on the CPU, every row padded to `seq_length`. `first_sample` as in Batch.
+Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::int32_t pad_id,
+                 std::int64_t first_sample);
 
 }  // namespace weft

@@ -3,17 +3,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "core/data/batch.hpp"
 #include "core/data/dataset.hpp"
 
 namespace weft {
-
-// Samples to tensors on the CPU, every row padded to `seq_length`. `first_sample` as in Batch.
-Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::int32_t pad_id,
-                 std::int64_t first_sample);
 
 // A step has global_batch samples, from where the one before it ended. Data rank r of D takes the
 // r-th of D equal runs of them, cut into micro-batches; global_batch must divide by

@@ -9,6 +9,10 @@
 
 namespace weft {
 
+// How many tokens of a sample of `length` tokens (special tokens counted) are to be predicted:
+// max(1, round(length * mask_probability)), at most max_predictions.
+std::int64_t prediction_count(const ObjectiveOptions& options, std::int64_t length);
+
 // Chooses prediction_count() places at random among the tokens that are not special (fewer if there
 // are not so many), fills `places` and `targets`, and replaces each chosen token by [MASK] with
 // probability 0.8, by a uniformly random token that is not special with 0.1, else leaves it.

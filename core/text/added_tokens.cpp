@@ -72,8 +72,8 @@ std::size_t AddedTokenFinder::candidate(std::string_view text, std::size_t from)
   return from;
 }
 
-std::vector<Segment> AddedTokenFinder::split(const CharTable& table, std::string_view text) const {
-  std::vector<Segment> segments;
+std::vector<TextPart> AddedTokenFinder::split(const CharTable& table, std::string_view text) const {
+  std::vector<TextPart> parts;
   std::size_t done = 0;
   if (!empty()) {
     for (std::size_t at = candidate(text, 0); at < text.size(); at = candidate(text, at)) {
@@ -89,13 +89,13 @@ std::vector<Segment> AddedTokenFinder::split(const CharTable& table, std::string
       begin = std::max(begin, done);  // an rstrip before may have taken a token's leading spaces
       if (token.lstrip) begin = std::max(spaces_before(table, text, begin), done);
       if (token.rstrip) end = spaces_after(table, text, end);
-      if (done < begin) segments.push_back({done, begin, -1});
-      if (begin < end) segments.push_back({begin, end, token.id});
+      if (done < begin) parts.push_back({done, begin, -1});
+      if (begin < end) parts.push_back({begin, end, token.id});
       done = std::max(done, end);
     }
   }
-  if (done < text.size()) segments.push_back({done, text.size(), -1});
-  return segments;
+  if (done < text.size()) parts.push_back({done, text.size(), -1});
+  return parts;
 }
 
 }  // namespace weft

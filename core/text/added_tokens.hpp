@@ -22,7 +22,7 @@ struct AddedToken {
 };
 
 // A piece of text: bytes [begin, end), and the id of the added token it is, or -1.
-struct Segment {
+struct TextPart {
   std::size_t begin, end;
   std::int32_t id;
 };
@@ -36,8 +36,8 @@ class AddedTokenFinder {
 
   bool empty() const { return tokens_.empty(); }
 
-  // Cuts valid UTF-8 at the leftmost, then longest tokens; empty text has no segments.
-  std::vector<Segment> split(const CharTable& table, std::string_view text) const;
+  // Cuts valid UTF-8 at the leftmost, then longest tokens; empty text has no parts.
+  std::vector<TextPart> split(const CharTable& table, std::string_view text) const;
 
  private:
   std::vector<AddedToken> tokens_;

@@ -163,7 +163,7 @@ void BertTokenizer::for_each_part(std::string_view text, OnToken&& on_token,
   text = to_valid_utf8(text, repaired);
   std::int32_t at = 0;  // code points before the segment
   Words words;
-  for (const Segment& segment : raw_finder_.split(table_, text)) {
+  for (const TextPart& segment : raw_finder_.split(table_, text)) {
     const std::string_view part = text.substr(segment.begin, segment.end - segment.begin);
     const auto length = static_cast<std::int32_t>(count_code_points(part));
     if (segment.id >= 0) {
@@ -187,7 +187,7 @@ void BertTokenizer::normalized_parts(std::string_view text, std::int32_t first, 
   const std::string normalized = to_utf8(chars);
   std::size_t at = 0;  // characters before the segment
   Words words;
-  for (const Segment& segment : normalized_finder_.split(table_, normalized)) {
+  for (const TextPart& segment : normalized_finder_.split(table_, normalized)) {
     const std::string_view part =
         std::string_view(normalized).substr(segment.begin, segment.end - segment.begin);
     const auto count = static_cast<std::size_t>(count_code_points(part));

@@ -18,7 +18,6 @@ class CpuBackend final : public Backend {
   void copy(Tensor& y, const Tensor& x) override;
   void add(Tensor& y, const Tensor& a, const Tensor& b) override;
   void scale(Tensor& y, const Tensor& x, float alpha) override;
-  void add_scaled(Tensor& y, const Tensor& x, float alpha) override;
   void activation_forward(Tensor& y, const Tensor& x, Activation f) override;
   void activation_backward(Tensor& dx, const Tensor& dy, const Tensor& x, Activation f) override;
   void bias_activation_forward(Tensor& y, const Tensor& x, const Tensor& bias,

@@ -91,15 +91,4 @@ void CpuBackend::scale(Tensor& y, const Tensor& x, float alpha) {
                      [&]<class T>(T) { map<T, T>(y, x, [alpha](float v) { return alpha * v; }); });
 }
 
-void CpuBackend::add_scaled(Tensor& y, const Tensor& x, float alpha) {
-  with_floating_type(x.dtype(), "add_scaled", [&]<class X>(X) {
-    float* const py = y.data<float>();
-    const X* const px = x.data<X>();
-    parallel_ranges(x.numel(), 1, [=](std::int64_t first, std::int64_t last) {
-#pragma omp simd
-      for (std::int64_t i = first; i < last; ++i) py[i] += alpha * static_cast<float>(px[i]);
-    });
-  });
-}
-
 }  // namespace weft

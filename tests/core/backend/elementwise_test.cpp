@@ -1,4 +1,4 @@
-// fill, copy, add, scale, add_scaled.
+// fill, copy, add, scale.
 #include "core/backend/backend.hpp"
 #include "tests/core/backend/same_for_threads.hpp"
 
@@ -83,13 +83,6 @@ TEST(Elementwise, ScalesAndAddsMultiples) {
     Tensor y = to_dtype(x, dtype);
     cpu().scale(y, y, -0.5F);
     EXPECT_TRUE(same_bits(y, to_tensor(scaled, {67}, dtype)));
-
-    Tensor sum = make_random({67}, 4);
-    std::vector<double> expected(67);
-    for (std::size_t i = 0; i < 67; ++i)
-      expected[i] = double{to_vector(sum)[i]} + 0.3 * double{to_vector(x)[i]};
-    cpu().add_scaled(sum, x, 0.3F);
-    EXPECT_TRUE(close(sum, expected, 1e-6));
   }
 }
 
@@ -99,7 +92,6 @@ TEST(Elementwise, TakesEmptyTensors) {
   cpu().copy(none, none);
   cpu().add(none, none, none);
   cpu().scale(none, none, 2);
-  cpu().add_scaled(none, none, 2);
 }
 
 TEST(Elementwise, BitsDoNotDependOnThreads) {
@@ -110,7 +102,6 @@ TEST(Elementwise, BitsDoNotDependOnThreads) {
       cpu().add(sum, a, b);
       cpu().scale(scaled, a, 0.7F);
       cpu().copy(copied, a);
-      cpu().add_scaled(copied, b, 0.7F);
       return {sum, scaled, copied};
     }));
   }

@@ -2,7 +2,9 @@
 #include "core/nn/recompute.hpp"
 
 #include "core/autograd/backward.hpp"
-#include "core/ops/ops.hpp"
+#include "core/ops/dropout.hpp"
+#include "core/ops/elementwise.hpp"
+#include "core/ops/linear.hpp"
 #include "tests/core/tensor_helpers.hpp"
 
 namespace weft {

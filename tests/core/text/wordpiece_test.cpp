@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
-#include "core/text/byte_trie.hpp"
 
 namespace weft {
 namespace {
@@ -56,18 +55,6 @@ TEST(WordPiece, AnotherPrefixOrNone) {
   EXPECT_EQ(pieces("lowlow", {.prefix = ""}), "low:3 low:6");
   EXPECT_EQ(pieces("lowlow", {.prefix = "~~"}), "[UNK]:6");
   EXPECT_THROW(WordPiece(kVocab, {.unknown = "?"}), InputError);
-}
-
-TEST(ByteTrie, FindsWhatWasInsertedAndNothingElse) {
-  ByteTrie trie;
-  for (int i = 0; i < 20000; ++i) trie.insert(std::to_string(i * 7919), i);
-  for (int i = 0; i < 20000; ++i) EXPECT_EQ(trie.find(std::to_string(i * 7919)), i);
-  EXPECT_EQ(trie.find("7918"), ByteTrie::kNone);
-  EXPECT_EQ(trie.find(""), ByteTrie::kNone);
-  EXPECT_EQ(trie.walk(""), ByteTrie::kRoot);
-  EXPECT_EQ(trie.longest("7919x").size, 4U);
-  trie.insert("7919", 5);
-  EXPECT_EQ(trie.find("7919"), 5);
 }
 
 }  // namespace
