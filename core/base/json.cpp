@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t kMaxDepth = 256;
 
 // What a tree may take, roughly: text made of brackets alone would grow 25 times.
-constexpr std::size_t kPerByte = 16, kSpare = std::size_t{64} << 20;
+constexpr std::size_t kPerByte = 16, kSpare = std::size_t{16} << 20;
 // A value in a list that doubled just now, and what a list or object takes beside it.
 constexpr std::size_t kValueBytes = 2 * sizeof(Json), kContainerBytes = 32;
 
