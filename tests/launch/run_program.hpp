@@ -30,7 +30,7 @@ inline ProgramResult run_shell(const std::string& command) {
   static int number = 0;
   const auto base = std::filesystem::temp_directory_path() /
                     ("weft-run-" + std::to_string(getpid()) + "-" + std::to_string(number++));
-  // The test program itself runs within MPI; what it starts must not take itself for a rank of it.
+  // The tests themselves may run as a rank; what they start must not take itself for a rank of it.
   const std::string full =
       "for v in $(env | grep -oE '^(OMPI_|PMIX_|PMI_)[A-Z_0-9a-z]*'); do unset $v; done; WEFT='" +
       std::string(WEFT_BINARY) + "'; { " + command + "\n} >" + base.string() + ".out 2>" +

@@ -1,5 +1,6 @@
 // Sentence ends, easy and tricky.
 #include "core/data/sentences.hpp"
+#include "tests/fuzz_rounds.hpp"
 
 #include <string>
 
@@ -100,7 +101,7 @@ TEST(Sentences, LoseNothing) {
                                "A", "a", "7", "。", "”",  "é", "\xFF"};
   std::uint32_t state = 1;
   std::vector<std::string_view> got;
-  for (int round = 0; round < 20000; ++round) {
+  for (int round = 0; round < fuzz_rounds(20000); ++round) {
     std::string text;
     for (int i = 0; i < 12; ++i) text += signs[((state = state * 1664525 + 1013904223) >> 16) % 14];
     split_sentences(text, got);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
+#include "tests/fuzz_rounds.hpp"
 #include "tests/scratch_dir.hpp"
 
 namespace weft {
@@ -105,7 +106,7 @@ TEST_F(ManifestTest, MutationsNeverCrashAndNeverPass) {
                                 ",", "null", "[]"};
   std::mt19937_64 rng(7);
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(rng() % n); };
-  for (int i = 0; i < 50000; ++i) {
+  for (int i = 0; i < fuzz_rounds(50000); ++i) {
     std::string s = whole;
     for (std::size_t edits = 1 + below(3); edits > 0; --edits) {
       const std::size_t at = below(s.size());

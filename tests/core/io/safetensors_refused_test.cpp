@@ -8,6 +8,7 @@
 
 #include "core/base/error.hpp"
 #include "core/io/safetensors.hpp"
+#include "tests/fuzz_rounds.hpp"
 #include "tests/scratch_dir.hpp"
 
 namespace weft {
@@ -178,7 +179,7 @@ TEST(SafetensorsFuzz, MutationsNeverCrash) {
   std::mt19937_64 rng(20240501);
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(rng() % n); };
   int accepted = 0;
-  for (int i = 0; i < 150000; ++i) {
+  for (int i = 0; i < fuzz_rounds(150000); ++i) {
     std::string s = seeds[1 + below(2)];
     if (i % 16 == 0) s = seeds[0];
     for (std::size_t edits = 1 + below(3); edits > 0 && !s.empty(); --edits) {
@@ -212,7 +213,7 @@ TEST(SafetensorsFuzz, MutationsNeverCrash) {
     } catch (const InputError&) {
     }
   }
-  EXPECT_GT(accepted, 1000);  // the mutations are not all hopeless
+  EXPECT_GT(accepted, fuzz_rounds(1000));  // the mutations are not all hopeless
 }
 
 // The format allows it, since the file holds no element; no tensor of ours can have the shape.

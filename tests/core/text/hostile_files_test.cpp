@@ -11,6 +11,7 @@
 #include "core/text/bert_tokenizer.hpp"
 #include "core/text/tokenizer_json.hpp"
 #include "tests/core/text/fixtures.hpp"
+#include "tests/fuzz_rounds.hpp"
 
 namespace weft {
 namespace {
@@ -105,15 +106,15 @@ TEST(HostileFiles, MutatedTokenizerJson) {
   std::mt19937 random(6);
   int loaded = 0;
   ASSERT_TRUE(try_text(kTokenizer));
-  for (int i = 0; i < 25000; ++i) loaded += try_text(mutated(kTokenizer, random));
+  for (int i = 0; i < fuzz_rounds(25000); ++i) loaded += try_text(mutated(kTokenizer, random));
   const Json whole = parse_json(kTokenizer, "fuzz");
-  for (int i = 0; i < 25000; ++i) {
+  for (int i = 0; i < fuzz_rounds(25000); ++i) {
     Json json = whole;
     mutate_value(json, random);
     loaded += try_text(json.dump(-1, ' ', false, Json::error_handler_t::replace));
   }
-  EXPECT_GT(loaded, 2500);
-  EXPECT_LT(loaded, 45000);
+  EXPECT_GT(loaded, fuzz_rounds(2500));
+  EXPECT_LT(loaded, fuzz_rounds(45000));
 }
 
 TEST(HostileFiles, MutatedVocabularies) {
@@ -123,7 +124,7 @@ TEST(HostileFiles, MutatedVocabularies) {
     "model_max_length": 512, "added_tokens_decoder": {"1": {"content": "[UNK]", "special": true}}})";
   std::mt19937 random(7);
   int loaded = 0;
-  for (int i = 0; i < 1500; ++i) {
+  for (int i = 0; i < fuzz_rounds(1500); ++i) {
     folder.write("vocab.txt", i % 2 ? mutated(vocab, random) : vocab);
     folder.write("tokenizer_config.json", i % 2 ? config : mutated(config, random));
     try {
@@ -132,7 +133,7 @@ TEST(HostileFiles, MutatedVocabularies) {
     } catch (const InputError&) {
     }
   }
-  EXPECT_GT(loaded, 100);
+  EXPECT_GT(loaded, fuzz_rounds(100));
   EXPECT_LT(loaded, 1400);
 }
 

@@ -13,6 +13,7 @@
 #include "core/text/bert_normalizer.hpp"
 #include "core/text/utf8.hpp"
 #include "tests/core/text/fixtures.hpp"
+#include "tests/fuzz_rounds.hpp"
 
 namespace weft {
 namespace {
@@ -146,7 +147,7 @@ std::string random_text(std::mt19937& random) {
 
 TEST_F(WordSplitterTest, OnePassEqualsTheSteps) {
   std::mt19937 random(1);
-  for (int i = 0; i < 40000; ++i) {
+  for (int i = 0; i < fuzz_rounds(40000); ++i) {
     const BertNormalizerOptions options{
         .clean_text = (i & 1) == 0,
         .handle_chinese_chars = (i & 2) == 0,
