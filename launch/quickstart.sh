@@ -126,6 +126,6 @@ ${bold}Where everything lies${plain}
 ${bold}What to try next${plain}
       $weft fill-mask $run "The album was released in [MASK]."
       $weft inspect-data $config          what the model saw, masks and labels marked
-      launch/mpirun.sh $weft pretrain $config --set train.steps=6000   train on
+      launch/mpirun.sh $weft pretrain $config --set train.steps=16000   train on
       $weft pretrain $config --print-config   every setting, and where it came from
 END

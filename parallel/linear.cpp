@@ -14,11 +14,10 @@ namespace weft {
 namespace {
 
 Parameter weight(const Shape& full, const Shard& shard, int ranks, const LinearOptions& o) {
-  const auto kind = o.truncated ? Init::Kind::truncated_normal : Init::Kind::normal;
   return {.var = Var(Tensor(shard_shape(full, shard, ranks), o.dtype), true),
           .full = full,
           .shard = shard,
-          .init = {.kind = kind, .std = o.init_std}};
+          .init = {.kind = Init::Kind::normal, .std = o.init_std}};
 }
 
 Parameter zero_bias(std::int64_t features, const Shard& shard, int ranks, const LinearOptions& o) {

@@ -17,7 +17,6 @@ struct LinearOptions {
   float init_std = 0.02F;
   int segments = 1;        // a fused qkv weight has three, each cut by itself
   bool replicate = false;  // every tensor rank holds and computes the whole: small heads
-  bool truncated = false;  // initialise with a truncated normal
 };
 
 // y = x w^T + b with the output features cut: each of t ranks makes out / t of them. x [..., in] is
