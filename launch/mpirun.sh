@@ -8,9 +8,10 @@
 #   --network A.B.C.D/N the network the ranks talk over, when a host has several
 #   --mpi "OPTIONS"     further options for mpirun
 #
-# Several ranks of one host are bound to cores of their own. Ctrl-C, SIGTERM, SIGUSR1 or a lost terminal asks the ranks
-# to save and stop (exit status 75: start again to go on); a second Ctrl-C or SIGTERM ends them at once. A host that
-# falls silent for ten seconds ends the job.
+# Several ranks of this machine are bound to cores of their own; those of a hostfile, whose hosts may be others, to as
+# many cores as --threads says. Ctrl-C, SIGTERM, SIGUSR1 or a lost terminal asks the ranks to save and stop (exit status
+# 75: start again to go on); a second Ctrl-C or SIGTERM ends them at once. A host that falls silent for ten seconds ends
+# the job.
 set -euo pipefail
 
 usage() { sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
@@ -72,7 +73,6 @@ if [ -n "$hostfile" ]; then
   [ -r "$hostfile" ] || fail "$hostfile: cannot be read"
   slots=$(sed 's/#.*//' "$hostfile" | awk 'NF {n = 1; for (i = 2; i <= NF; ++i) if (sub(/^slots=/, "", $i)) n = $i; print n}')
   [ -n "$slots" ] || fail "$hostfile: names no host"
-  per_host=$(sort -n <<<"$slots" | tail -1)
   ranks=${ranks:-$(awk '{n += $1} END {print n}' <<<"$slots")}
 else
   if [ -z "$ranks" ]; then
@@ -80,14 +80,17 @@ else
     ranks=1
     while [ $((ranks * 2)) -le "$devices" ]; do ranks=$((ranks * 2)); done
   fi
-  per_host=$ranks
 fi
-[ "$per_host" -le "$ranks" ] || per_host=$ranks
 
 options=(-np "$ranks")
 [ -z "$threads" ] || options+=(-x "OMP_NUM_THREADS=$threads")  # else each rank sees for itself what it may use
-share=$((cores / per_host))
-if [ "$per_host" -gt 1 ] && [ $share -gt 0 ] && [ $((${threads:-1} * per_host)) -le "$cpus" ]; then
+share=0  # cores of a rank; 0: it is not bound
+if [ -n "$hostfile" ]; then
+  share=${threads:-0}
+elif [ "$ranks" -gt 1 ] && [ $((${threads:-1} * ranks)) -le "$cpus" ]; then
+  share=$((cores / ranks))
+fi
+if [ "$share" -gt 0 ]; then
   options+=(--map-by "slot:PE=$share" --bind-to core)
 else
   options+=(--bind-to none)

@@ -55,7 +55,7 @@ struct FoundCheckpoint {
 std::optional<FoundCheckpoint> find_checkpoint(const std::filesystem::path& folder,
                                                Communicator& world);
 
-// Removes what saves that died left in FOLDER (*.tmp, *.deleting). At the start of a run, when
+// Removes what saves that died left in FOLDER (*.tmp, *.deleting, *.replaced). At the start of a run, when
 // nobody saves. Collective over the world.
 void clean_checkpoints(const std::filesystem::path& folder, Communicator& world);
 

@@ -24,6 +24,20 @@ void remove_tree(const fs::path& path) {
   if (error) throw Error(path.string() + ": cannot remove: " + error.message());
 }
 
+// What is named like a checkpoint but for one of these endings.
+std::vector<fs::path> beside_checkpoints(const fs::path& folder,
+                                         std::initializer_list<std::string_view> endings) {
+  std::vector<fs::path> found;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const fs::path& path = entry.path();
+    const bool ends =
+        std::find(endings.begin(), endings.end(), path.extension().string()) != endings.end();
+    if (ends && checkpoint_step(path.stem().string())) found.push_back(path);
+  }
+  return found;
+}
+
 }  // namespace
 
 std::string checkpoint_name(std::int64_t step) { return fmt::format("{}{:08}", kPrefix, step); }
@@ -62,7 +76,6 @@ Manifest verify_checkpoint(const fs::path& checkpoint) {
 
 void publish_checkpoint(const fs::path& finished, const fs::path& checkpoint) {
   replace_directory(finished, checkpoint);
-  fsync_path(checkpoint.parent_path());
 }
 
 void prune_checkpoints(const fs::path& folder, std::int64_t step, int keep) {
@@ -87,15 +100,17 @@ fs::path set_aside_checkpoint(const fs::path& checkpoint) {
   return aside;
 }
 
-void remove_leftovers(const fs::path& folder) {
-  std::vector<fs::path> leftovers;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const fs::path& path = entry.path();
-    const bool unfinished = path.extension() == ".tmp" || path.extension() == ".deleting";
-    if (unfinished && checkpoint_step(path.stem().string())) leftovers.push_back(path);
+void restore_replaced(const fs::path& folder) {
+  for (const fs::path& path : beside_checkpoints(folder, {kReplaced})) {
+    const fs::path checkpoint = folder / path.stem();
+    if (!fs::exists(checkpoint)) rename_path(path, checkpoint);
   }
-  for (const fs::path& path : leftovers) remove_tree(path);
+}
+
+void remove_leftovers(const fs::path& folder) {
+  for (const fs::path& path : beside_checkpoints(folder, {".tmp", ".deleting", kReplaced})) {
+    remove_tree(path);
+  }
 }
 
 }  // namespace weft

@@ -36,7 +36,10 @@ void prune_checkpoints(const std::filesystem::path& folder, std::int64_t step, i
 // one already: a name that no function here takes for a checkpoint or for a leftover. Returns it.
 std::filesystem::path set_aside_checkpoint(const std::filesystem::path& checkpoint);
 
-// Removes what saves and prunes that died left behind.
+// Gives checkpoints their names back that a save died replacing. Before anybody looks for one.
+void restore_replaced(const std::filesystem::path& folder);
+
+// Removes what saves and prunes that died left behind. After restore_replaced().
 void remove_leftovers(const std::filesystem::path& folder);
 
 }  // namespace weft

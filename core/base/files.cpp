@@ -233,12 +233,17 @@ void replace_directory(const fs::path& from, const fs::path& to) {
 }
 
 void replace_directory_by_renames(const fs::path& from, const fs::path& to) {
-  const fs::path old = to.string() + ".deleting";
+  const fs::path old = to.string() + std::string(kReplaced);
   std::error_code error;
   fs::remove_all(old, error);  // of a call that was killed: `to` is there, so nobody needs it
   if (error) throw Error(old.string() + ": cannot remove: " + error.message());
   rename_path(to, old);
-  rename_path(from, to);
+  try {
+    rename_path(from, to);
+  } catch (const Error&) {
+    fs::rename(old, to, error);
+    throw;
+  }
   fsync_path(folder_of(to));
   fs::remove_all(old, error);
 }

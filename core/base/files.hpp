@@ -90,13 +90,16 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view conte
 void fsync_path(const std::filesystem::path& path);  // a file or a folder
 void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);  // or Error
 
+// The end of the name of a directory that is about to be replaced.
+inline constexpr std::string_view kReplaced = ".replaced";
+
 // Gives directory `from` the name `to`, for good: the folder is fsynced. A full directory of that
 // name changes places with it in one step, so that one of the two is always there, and is removed
 // when the new one is safe. File systems that cannot exchange names (NFS) take the next function.
 void replace_directory(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// Renames a directory `to` to TO.deleting, `from` to `to`, and removes the first. Between both
-// renames there is no `to`: a crash there leaves the two directories under the other names.
+// Renames a directory `to` to TO.replaced, `from` to `to`, and removes the first. When the second
+// rename fails, the first is undone. A crash between them leaves TO.replaced and no `to`.
 void replace_directory_by_renames(const std::filesystem::path& from,
                                   const std::filesystem::path& to);
 

@@ -21,6 +21,10 @@ AppendedFile::~AppendedFile() { close(file_); }
 
 void AppendedFile::append(std::string_view record) {
   waiting_ += record;
+  flush();
+}
+
+void AppendedFile::flush() {
   failure_.clear();
   while (!waiting_.empty()) {
     const ssize_t n = write(file_, waiting_.data(), waiting_.size());

@@ -19,6 +19,8 @@ class AppendedFile {
   // and goes out first with the next record.
   void append(std::string_view record);
 
+  void flush();  // what waits
+
   // "PATH: cannot write: REASON" while records wait, else empty.
   const std::string& failure() const { return failure_; }
   const std::filesystem::path& path() const { return path_; }

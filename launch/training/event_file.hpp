@@ -30,6 +30,8 @@ class EventWriter {
   // All values of one step.
   void write(std::int64_t step, double wall_time, const Scalars& scalars);
 
+  void flush() { file_.flush(); }  // what waits for a full disk
+
   const AppendedFile& file() const { return file_; }
 
  private:

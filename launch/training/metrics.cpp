@@ -13,25 +13,28 @@ namespace weft {
 
 namespace {
 
-// Ready for appending what follows step `last`.
-std::filesystem::path cut(std::filesystem::path file, std::int64_t last) {
-  cut_json_lines(file, last);
+// Ready for appending.
+std::filesystem::path cut(std::filesystem::path file, const RecordOptions& options) {
+  cut_metrics(file, options.first_step, options.first_evaluation);
   return file;
 }
 
-// The step of a line; -1 for what is not a metrics object.
-std::int64_t step_of(std::string_view line, const std::string& origin) {
+// Whether a line is a metrics object of those that stay.
+bool stays(std::string_view line, std::int64_t last_step, std::int64_t last_evaluation) {
   try {
-    const Json values = parse_json(line, origin);
-    if (values.is_object() && values.contains("step")) return values["step"].get<std::int64_t>();
+    const Json values = parse_json(line, "metrics.jsonl");
+    if (!values.is_object() || !values.contains("step")) return false;
+    const bool evaluation = values.contains("eval_loss");
+    return values["step"].get<std::int64_t>() <= (evaluation ? last_evaluation : last_step);
   } catch (const std::exception&) {  // a line that a crash cut short
+    return false;
   }
-  return -1;
 }
 
 }  // namespace
 
-void cut_json_lines(const std::filesystem::path& file, std::int64_t last) {
+void cut_metrics(const std::filesystem::path& file, std::int64_t last_step,
+                 std::int64_t last_evaluation) {
   if (!std::filesystem::exists(file)) return;
   const std::string text = read_file(file);
   std::string kept;
@@ -40,15 +43,14 @@ void cut_json_lines(const std::filesystem::path& file, std::int64_t last) {
     const std::size_t end = text.find('\n', begin);
     if (end == std::string::npos) break;
     const std::string_view line(text.data() + begin, end - begin);
-    const std::int64_t step = step_of(line, file.string());
-    if (step >= 0 && step <= last) kept += std::string(line) + "\n";
+    if (stays(line, last_step, last_evaluation)) kept += std::string(line) + "\n";
     begin = end + 1;
   }
   if (kept != text) write_file_atomic(file, kept);
 }
 
 RunRecords::RunRecords(const std::filesystem::path& dir, const RecordOptions& options)
-    : metrics_(cut(dir / "metrics.jsonl", options.first_step)), log_(dir / "log.txt") {
+    : metrics_(cut(dir / "metrics.jsonl", options)), log_(dir / "log.txt") {
   if (options.tensorboard) {
     events_ = std::make_unique<EventWriter>(dir / "tensorboard", options.first_step);
   }
@@ -69,6 +71,12 @@ void RunRecords::metrics(const Json& values) {
 void RunRecords::log(std::string_view line) {
   const std::time_t time = std::time(nullptr);
   log_.append(fmt::format("{:%Y-%m-%d %H:%M:%S} {}\n", fmt::localtime(time), line));
+}
+
+void RunRecords::flush() {
+  metrics_.flush();
+  log_.flush();
+  if (events_) events_->flush();
 }
 
 std::string RunRecords::failure() const {

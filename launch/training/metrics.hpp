@@ -15,7 +15,8 @@ namespace weft {
 
 struct RecordOptions {
   bool tensorboard = true;
-  std::int64_t first_step = 0;  // of a resumed run: records of later steps are cut
+  // Of a resumed run: records of later steps, and of later evaluations, are cut.
+  std::int64_t first_step = 0, first_evaluation = -1;
 };
 
 class RunRecords {
@@ -28,6 +29,7 @@ class RunRecords {
   // A line to log.txt with date and time.
   void log(std::string_view line);
 
+  void flush();  // what waits
   // Why records wait in memory for a disk that takes them; empty when none do.
   std::string failure() const;
 
@@ -36,7 +38,9 @@ class RunRecords {
   std::unique_ptr<EventWriter> events_;
 };
 
-// Drops from a file of JSON lines those with a "step" above `last`, and an incomplete last line.
-void cut_json_lines(const std::filesystem::path& file, std::int64_t last);
+// Drops from a metrics.jsonl the lines of steps above `last_step`, those of evaluations above
+// `last_evaluation`, and an incomplete last line.
+void cut_metrics(const std::filesystem::path& file, std::int64_t last_step,
+                 std::int64_t last_evaluation);
 
 }  // namespace weft

@@ -84,6 +84,7 @@ RunDirectory::RunDirectory(const Config& config, const ResumeOptions& options,
     if (world_.rank() != 0) return;
     check_is_run_directory(config);
     if (fs::exists(config.run.dir)) lock();
+    restore_replaced(checkpoints_of(config.run.dir));
     resume_ = choose_resume_point(config, options, tokenizer, console);
   });
   resume_ = told(resume_, world_);
@@ -97,8 +98,8 @@ void RunDirectory::prepare() {
     write_file_atomic(dir / kConfigFile, config_file_of(config_));
     if (options_.replaces()) forget_run();
     fs::remove_all(doomed_checkpoints(dir));
-    // A run without a checkpoint of its own has no metrics to keep either.
-    if (!resume_ || !resume_->own) fs::remove(dir / "metrics.jsonl");
+    // A run without a checkpoint of its own has no records to keep either.
+    if (!resume_ || !resume_->own) forget_records();
     if (resume_ && resume_->own) set_aside_newer();
     fs::create_directories(checkpoints_of(dir));
     std::vector<fs::path> staging;
@@ -137,7 +138,14 @@ void RunDirectory::forget_run() const {
   const fs::path dir = config_.run.dir;
   fs::remove_all(doomed_checkpoints(dir));
   if (fs::exists(checkpoints_of(dir))) rename_path(checkpoints_of(dir), doomed_checkpoints(dir));
-  for (const char* name : {"metrics.jsonl", "log.txt", "tensorboard"}) fs::remove_all(dir / name);
+  forget_records();
+  fs::remove(dir / "log.txt");
+}
+
+void RunDirectory::forget_records() const {
+  for (const char* name : {"metrics.jsonl", "tensorboard"}) {
+    fs::remove_all(fs::path(config_.run.dir) / name);
+  }
 }
 
 void RunDirectory::set_aside_newer() const {

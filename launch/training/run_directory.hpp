@@ -34,6 +34,7 @@ class RunDirectory {
   void lock();
   void make();
   void forget_run() const;
+  void forget_records() const;
   void set_aside_newer() const;
 
   const Config& config_;

@@ -65,7 +65,8 @@ ExitStatus Trainer::run() {
     if (evaluation_due() && !evaluate_now()) return stop();
     if (due(config_.checkpoint.every) && !last) save_or_try_later();
   }
-  agree(job_.mesh.world(), [&] { save_now(); });
+  save_now();
+  log_->close();
   log_->say(fmt::format("finished: {} steps, {} tokens, {}; the model is in {}", state_.step,
                         short_number(static_cast<double>(state_.tokens)), duration(state_.seconds),
                         saved_path_.string()));
@@ -169,32 +170,32 @@ void Trainer::save_now() {
   log_->say("saved " + saved.path.string());
 }
 
-// A disk that is full now may have room at the next save: training goes on meanwhile.
+// A disk that is full now may have room at the next save: training goes on meanwhile. What went
+// wrong on one rank alone is no such matter, and ends the run.
 void Trainer::save_or_try_later() {
-  agree(job_.mesh.world(), [&] {
-    try {
-      save_now();
-      failed_saves_in_a_row_ = 0;
-    } catch (const Error& e) {
-      if (++failed_saves_in_a_row_ == kMaxFailedSavesInARow) {
-        throw Error(
-            fmt::format("{} saves in a row failed, the last: {}", failed_saves_in_a_row_, e.what()),
-            "the newest complete checkpoint is untouched: mend the cause, then start the "
-            "same command again");
-      }
-      log_->warn(
-          fmt::format("step {} was not saved: {}; training goes on, the next save is {} "
-                      "steps ahead",
-                      state_.step, e.what(), config_.checkpoint.every));
+  try {
+    save_now();
+    failed_saves_in_a_row_ = 0;
+  } catch (const AgreedError& e) {
+    if (++failed_saves_in_a_row_ == kMaxFailedSavesInARow) {
+      throw AgreedError(
+          fmt::format("{} saves in a row failed, the last: {}", failed_saves_in_a_row_, e.what()),
+          "the newest complete checkpoint is untouched: mend the cause, then start the same "
+          "command again");
     }
-  });
+    log_->warn(
+        fmt::format("step {} was not saved: {}; training goes on, the next save is {} steps "
+                    "ahead",
+                    state_.step, e.what(), config_.checkpoint.every));
+  }
 }
 
 ExitStatus Trainer::stop() {
   const std::string signal = stop_signal_name();
   log_->say(fmt::format("stopping after step {}{}", state_.step,
                         signal.empty() ? " as another rank was asked to" : ": " + signal));
-  agree(job_.mesh.world(), [&] { save_now(); });
+  save_now();
+  log_->close();
   log_->say(fmt::format("to continue: weft pretrain {}/config.yaml", config_.run.dir));
   return kStopped;
 }

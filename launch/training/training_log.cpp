@@ -55,8 +55,9 @@ TrainingLog::TrainingLog(const Config& config, const RunState& state, Mesh& mesh
       progress_(console, config.run.name, static_cast<double>(config.train.steps), "steps") {
   if (mesh.world().rank() == 0) {
     records_ = std::make_unique<RunRecords>(
-        config.run.dir,
-        RecordOptions{.tensorboard = config.log.tensorboard, .first_step = state.step});
+        config.run.dir, RecordOptions{.tensorboard = config.log.tensorboard,
+                                      .first_step = state.step,
+                                      .first_evaluation = state.evaluated_step});
   }
   progress_.start_at(static_cast<double>(state.step));
 }
@@ -109,6 +110,13 @@ void TrainingLog::warn(const std::string& line) {
   if (records_) records_->log("warning: " + line);
   progress_.clear();
   console_->warn(line);
+}
+
+void TrainingLog::close() {
+  if (!records_) return;
+  records_->flush();
+  const std::string failure = records_->failure();
+  if (!failure.empty()) warn(failure + "; the last records of this run are lost");
 }
 
 void TrainingLog::write(const Json& values) {

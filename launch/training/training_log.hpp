@@ -40,6 +40,8 @@ class TrainingLog {
   // A line for people: to the console and log.txt.
   void say(const std::string& line);
   void warn(const std::string& line);
+  // Writes what waits for a full disk, or warns that it is lost. When no metrics follow.
+  void close();
 
  private:
   void write(const Json& values);

@@ -125,10 +125,11 @@ TEST(RunRecords, ResumingCutsWhatCameLaterAndHalfALine) {
   put(dir / "metrics.jsonl",
       "{\"step\":1,\"loss\":3.0}\n{\"step\":2,\"loss\":2.0}\n{\"step\":2,\"eval_loss\":2.5}\n"
       "{\"step\":3,\"loss\":1.0}\n{\"step\":4,\"lo");
-  cut_json_lines(dir / "metrics.jsonl", 2);
-  EXPECT_EQ(
-      read_file(dir / "metrics.jsonl"),
-      "{\"step\":1,\"loss\":3.0}\n{\"step\":2,\"loss\":2.0}\n{\"step\":2,\"eval_loss\":2.5}\n");
+  cut_metrics(dir / "metrics.jsonl", 2, 2);
+  const std::string steps = "{\"step\":1,\"loss\":3.0}\n{\"step\":2,\"loss\":2.0}\n";
+  EXPECT_EQ(read_file(dir / "metrics.jsonl"), steps + "{\"step\":2,\"eval_loss\":2.5}\n");
+  cut_metrics(dir / "metrics.jsonl", 2, 1);  // that evaluation will be made again
+  EXPECT_EQ(read_file(dir / "metrics.jsonl"), steps);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ verify_all() {
   for checkpoint in disturbed/checkpoints/step-*; do
     case $checkpoint in
       *'*') continue ;;
-      *.tmp | *.deleting)
+      *.tmp | *.deleting | *.replaced)
         [ ! "$checkpoint" -nt started ] || unfinished=yes
         continue
         ;;

@@ -83,8 +83,9 @@ OMP_NUM_THREADS=3 expect "-np 2 --map-by slot:PE=4 --bind-to core --host localho
 
 printf 'a slots=2  # the first\n\nb slots=4\n' >hosts
 remote="--hostfile hosts --mca plm_rsh_args  -o ServerAliveInterval=5 -o ServerAliveCountMax=2"
-expect "-np 6 --map-by slot:PE=2 --bind-to core $remote weft" -- --hostfile hosts weft
-expect "-np 6 --map-by slot:PE=2 --bind-to core $remote --mca btl_tcp_if_include 10.0.0.0/8 --mca oob_tcp_if_include 10.0.0.0/8 --tag-output weft" \
+expect "-np 6 --bind-to none $remote weft" -- --hostfile hosts weft
+expect "-np 6 -x OMP_NUM_THREADS=24 --map-by slot:PE=24 --bind-to core $remote weft" -- --hostfile hosts --threads 24 weft
+expect "-np 6 --bind-to none $remote --mca btl_tcp_if_include 10.0.0.0/8 --mca oob_tcp_if_include 10.0.0.0/8 --tag-output weft" \
   -- --hostfile hosts --network 10.0.0.0/8 --mpi --tag-output weft
 
 for words in "" "--ranks" "--ranks 0 weft" "--threads x weft" "--nothing weft" "--hostfile none weft"; do
@@ -100,9 +101,10 @@ done
 stub mpirun <<'END'
 trap "exit 75" USR1; trap "exit 1" TERM; touch ready; while :; do sleep 0.02; done
 END
-for signals in HUP USR1 TERM "TERM TERM"; do
+for signals in INT HUP USR1 TERM "TERM TERM"; do
   rm -f ready
-  PATH="$work/stubs:$PATH" "$repository/launch/mpirun.sh" weft >/dev/null 2>&1 &
+  # What a script starts in the background ignores SIGINT, unless somebody undoes that.
+  PATH="$work/stubs:$PATH" perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' "$repository/launch/mpirun.sh" weft >/dev/null 2>&1 &
   script=$!
   until [ -e ready ]; do sleep 0.01; done
   for signal in $signals; do kill -s "$signal" $script; done
@@ -169,6 +171,7 @@ data:       {train: [{path: data}], seq_length: 32}
 train:      {steps: 2, global_batch: 4}
 END
 "$repository/launch/mpirun.sh" --ranks 2 "$real_weft" pretrain run.yaml >log 2>&1 || complain "a real start: $(cat log)"
+grep -qE '^layout +2 ranks' log || complain "a real start has not two ranks: $(cat log)"
 [ -e run/checkpoints/step-00000002/manifest.json ] || complain "a real start left no checkpoint: $(cat log)"
 
 [ $bad != 0 ] || echo "start scripts: ok"

@@ -196,6 +196,20 @@ TEST(Checkpoint, KeepsTheNewestAndCleansLeftovers) {
             (std::set<std::string>{"notes.tmp", "step-00000030", "step-00000040"}));
 }
 
+TEST(Checkpoint, OneThatADeadSaveWasReplacingComesBack) {
+  Mesh mesh = Mesh::single();
+  const ScratchDir dir;
+  save_toy(dir.path(), 10, mesh);
+  save_toy(dir.path(), 20, mesh);
+  fs::rename(dir / "step-00000010", dir / "step-00000010.replaced");
+  fs::create_directory(dir / "step-00000010.tmp");
+  fs::create_directory(dir / "step-00000020.replaced");  // its successor is there
+  restore_replaced(dir.path());
+  clean_checkpoints(dir.path(), mesh.world());
+  EXPECT_EQ(names_in(dir.path()), (std::set<std::string>{"step-00000010", "step-00000020"}));
+  EXPECT_TRUE(loads_toy(dir / "step-00000010", 10, mesh));
+}
+
 TEST(Checkpoint, PruningNeverCountsNewerOnes) {
   Mesh mesh = Mesh::single();
   ScratchDir dir;

@@ -130,7 +130,7 @@ TEST_F(Files, StagedDirectoryRefusesAFullTargetUnlessForced) {
 }
 
 TEST_F(Files, DirectoriesAreReplacedWhereNamesCannotBeExchangedToo) {
-  for (const char* name : {"out", "new", "out.deleting"}) {
+  for (const char* name : {"out", "new", "out.replaced"}) {
     fs::create_directory(dir_ / name);
     put(dir_ / name / name, "x");
   }
@@ -138,6 +138,7 @@ TEST_F(Files, DirectoriesAreReplacedWhereNamesCannotBeExchangedToo) {
   EXPECT_TRUE(fs::exists(dir_ / "out" / "new"));
   EXPECT_EQ(entries(), 1U);
   EXPECT_THROW(replace_directory_by_renames(dir_ / "none", dir_ / "out"), Error);
+  EXPECT_TRUE(fs::exists(dir_ / "out" / "new")) << "a failed replacement took the old one away";
 }
 
 TEST_F(Files, FoldersThatCannotBeSyncedAreTaken) {  // as those of /proc

@@ -305,6 +305,7 @@ TEST_F(RunDirectoryStates, AReplacementMayBeKilledAnywhere) {
       EXPECT_FALSE(start(options));
       EXPECT_FALSE(fs::exists(dir_ / "checkpoints.deleting"));
       EXPECT_FALSE(fs::exists(dir_ / "metrics.jsonl"));
+      EXPECT_FALSE(fs::exists(dir_ / "tensorboard"));
       EXPECT_TRUE(fs::is_empty(dir_ / "checkpoints"));
     }
   }
