@@ -13,7 +13,7 @@ std::filesystem::path resolve_model_dir(const std::filesystem::path& given,
                      "give a Hugging Face model directory, a checkpoint, or a run directory");
   }
   if (std::filesystem::exists(given / "config.json")) return given;
-  const auto found = find_checkpoint(given / "checkpoints", *self_communicator());
+  const auto found = find_checkpoint(given / "checkpoints");
   if (!found) {
     throw InputError(
         given.string() + ": neither a model directory (no config.json) nor a run with a checkpoint",

@@ -50,10 +50,8 @@ struct FoundCheckpoint {
 };
 
 // The newest checkpoint of FOLDER whose sizes and checksums verify; nothing when there is none at
-// all. Throws Error when there are some and all are damaged. Collective over the world: rank 0
-// reads.
-std::optional<FoundCheckpoint> find_checkpoint(const std::filesystem::path& folder,
-                                               Communicator& world);
+// all. Throws Error when there are some and all are damaged. By one rank alone.
+std::optional<FoundCheckpoint> find_checkpoint(const std::filesystem::path& folder);
 
 // Removes what saves that died left in FOLDER (*.tmp, *.deleting, *.replaced). At the start of a run, when
 // nobody saves. Collective over the world.

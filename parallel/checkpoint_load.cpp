@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
-#include "core/base/json.hpp"
 #include "core/base/suggest.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/checkpoint.hpp"
@@ -16,26 +15,6 @@ namespace weft {
 namespace fs = std::filesystem;
 
 namespace {
-
-std::optional<FoundCheckpoint> find_alone(const fs::path& folder) {
-  const std::vector<std::int64_t> steps = checkpoint_steps(folder);
-  FoundCheckpoint found;
-  std::string newest_failure;
-  for (const std::int64_t step : steps) {
-    found.path = folder / checkpoint_name(step);
-    try {
-      found.step = verify_checkpoint(found.path).step;
-      return found;
-    } catch (const std::exception& e) {
-      found.warnings.push_back(fmt::format("passed over {}: {}", checkpoint_name(step), e.what()));
-      if (newest_failure.empty()) newest_failure = e.what();
-    }
-  }
-  if (steps.empty()) return std::nullopt;
-  throw Error(fmt::format("{}: none of its {} checkpoints is whole; of the newest: {}",
-                          folder.string(), steps.size(), newest_failure),
-              "restore one, or start anew: --resume never --force, or another run.dir");
-}
 
 void load_group(const fs::path& checkpoint, std::string_view stem,
                 const std::vector<StateTensor>& tensors, const TensorRank& at) {
@@ -64,19 +43,24 @@ void load_group(const fs::path& checkpoint, std::string_view stem,
 
 }  // namespace
 
-std::optional<FoundCheckpoint> find_checkpoint(const fs::path& folder, Communicator& world) {
-  std::optional<FoundCheckpoint> found;
-  agree(world, [&] {
-    if (world.rank() == 0) found = find_alone(folder);
-  });
-  Json told;
-  if (found) told = {found->step, found->warnings};
-  told = parse_json(world.broadcast(told.dump(-1, ' ', false, Json::error_handler_t::replace), 0),
-                    "checkpoint");
-  if (told.is_null()) return std::nullopt;
-  return FoundCheckpoint{.path = folder / checkpoint_name(told.at(0).get<std::int64_t>()),
-                         .step = told.at(0).get<std::int64_t>(),
-                         .warnings = told.at(1).get<std::vector<std::string>>()};
+std::optional<FoundCheckpoint> find_checkpoint(const fs::path& folder) {
+  const std::vector<std::int64_t> steps = checkpoint_steps(folder);
+  FoundCheckpoint found;
+  std::string newest_failure;
+  for (const std::int64_t step : steps) {
+    found.path = folder / checkpoint_name(step);
+    try {
+      found.step = verify_checkpoint(found.path).step;
+      return found;
+    } catch (const std::exception& e) {
+      found.warnings.push_back(fmt::format("passed over {}: {}", checkpoint_name(step), e.what()));
+      if (newest_failure.empty()) newest_failure = e.what();
+    }
+  }
+  if (steps.empty()) return std::nullopt;
+  throw Error(fmt::format("{}: none of its {} checkpoints is whole; of the newest: {}",
+                          folder.string(), steps.size(), newest_failure),
+              "restore one, or start anew: --resume never --force, or another run.dir");
 }
 
 void clean_checkpoints(const fs::path& folder, Communicator& world) {

@@ -19,6 +19,7 @@
 #include "launch/training/trainer.hpp"
 #include "models/hf_state.hpp"
 #include "models/registry.hpp"
+#include "parallel/agree.hpp"
 #include "parallel/checkpoint_folder.hpp"
 
 namespace weft {
@@ -41,43 +42,60 @@ Config read_arguments(const Arguments& arguments) {
 // What is wrong with what a key names gets the key and its place in front.
 template <class Work>
 void about(const Config& config, const char* key, Work work) {
+  const std::string place = config.at(key) + key + ": ";
   try {
     work();
+  } catch (const AgreedInputError& e) {
+    throw AgreedInputError(place + std::string(e.what()).substr(e.who.size()), e.hint(), e.who);
   } catch (const InputError& e) {
-    throw InputError(fmt::format("{}{}: {}", config.at(key), key, e.what()), e.hint());
+    throw InputError(place + e.what(), e.hint());
   }
 }
 
-// The newest checkpoint of a run, whole or not: all of them tell the same of the model.
-std::optional<std::filesystem::path> any_checkpoint(const std::filesystem::path& run_dir) {
-  const std::filesystem::path folder = checkpoints_of(run_dir);
+bool is_json(const std::filesystem::path& file) {
+  try {
+    read_json(file);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// The newest checkpoint of this run that has the keys of a model with model.from, whole or not: all
+// of them tell the same.
+std::optional<std::filesystem::path> own_model(const Config& config, const std::string& resume) {
+  if (config.model.from.empty() || resume == "never") return std::nullopt;
+  const std::filesystem::path folder = checkpoints_of(config.run.dir);
   for (const std::int64_t step : checkpoint_steps(folder)) {
     const std::filesystem::path checkpoint = folder / checkpoint_name(step);
-    if (std::filesystem::exists(checkpoint / "config.json")) return checkpoint;
+    if (is_json(checkpoint / "config.json")) return checkpoint;
   }
   return std::nullopt;
 }
 
 // Which directory model.from means, and which one has the model's keys: that of a run that has a
-// checkpoint is this, as its source may be gone by now. Rank 0 decides for all, as a source that is
-// still training could show each rank another checkpoint.
-void resolve_model_from(Config& config, const std::string& resume, const Console& console,
-                        Communicator& world) {
-  if (config.model.from.empty()) return;
+// checkpoint is this, as its source may be gone by now. By one rank alone.
+void resolve_model_from(Config& config, const std::string& resume, const Console& console) {
   auto& model = config.model;
+  if (model.from.empty()) return;
+  if (const auto own = own_model(config, resume)) {
+    model.keys_from = own->string();
+    return;
+  }
+  about(config, "model.from",
+        [&] { model.from = resolve_model_dir(model.from, console).string(); });
+  model.keys_from = model.from;
+}
+
+// Rank 0 decides for all, as a source that is still training could show each rank another
+// checkpoint.
+void agree_on_model_from(Config& config, const std::string& resume, const Console& console,
+                         Communicator& world) {
   agree(world, [&] {
-    if (world.rank() != 0) return;
-    const auto own = resume == "never" ? std::nullopt : any_checkpoint(config.run.dir);
-    if (own) {
-      model.keys_from = own->string();
-      return;
-    }
-    about(config, "model.from",
-          [&] { model.from = resolve_model_dir(model.from, console).string(); });
-    model.keys_from = model.from;
+    if (world.rank() == 0) resolve_model_from(config, resume, console);
   });
-  model.from = world.broadcast(model.from, 0);
-  model.keys_from = world.broadcast(model.keys_from, 0);
+  config.model.from = world.broadcast(config.model.from, 0);
+  config.model.keys_from = world.broadcast(config.model.keys_from, 0);
 }
 
 Inputs read_inputs(Config read, int ranks) {
@@ -101,11 +119,9 @@ Inputs read_inputs(Config read, int ranks) {
 // values.
 void load_from(const Config& config, const RunTensors& run, Mesh& mesh, const Console& console) {
   LoadedModel loaded;
-  agree(mesh.world(), [&] {
-    about(config, "model.from", [&] {
-      loaded = load_pretrained(config.model.from, hf_state(run.model, run.optimizer.master()),
-                               run.model.pretrained_names(), true, mesh);
-    });
+  about(config, "model.from", [&] {
+    loaded = load_pretrained(config.model.from, hf_state(run.model, run.optimizer.master()),
+                             run.model.pretrained_names(), true, mesh);
   });
   run.optimizer.weights_changed();
   console.info("weights from " + config.model.from);
@@ -168,13 +184,20 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
   }
 }
 
-// A configuration can be looked at before its tokenizer, model or data are made.
-int print_config(Config config, const Arguments& arguments, int ranks, const Console& console) {
-  std::string missing;
-  for (const std::string& directory : {config.tokenizer, config.model.keys_from}) {
-    if (!directory.empty() && !std::filesystem::exists(directory)) missing = directory;
-  }
+// The directory without which the keys of the model are not known; "" when all is there.
+std::string missing_directory(const Config& config, const std::string& resume) {
+  const std::string& from = config.model.from;
+  if (!std::filesystem::exists(config.tokenizer)) return config.tokenizer;
+  if (!from.empty() && !std::filesystem::exists(from) && !own_model(config, resume)) return from;
+  return "";
+}
+
+// A configuration can be looked at before its tokenizer, model or data are made. By one rank alone.
+void print_config(Config config, const Arguments& arguments, int ranks, const Console& console) {
+  const std::string resume = arguments.text("resume");
+  const std::string missing = missing_directory(config, resume);
   if (missing.empty()) {
+    resolve_model_from(config, resume, console);
     resolve_config(config, *load_tokenizer(config.tokenizer), {.ranks = ranks});
   } else {
     resolve_settings(config, {.ranks = ranks});
@@ -184,7 +207,6 @@ int print_config(Config config, const Arguments& arguments, int ranks, const Con
   }
   console.result_text(arguments.json() ? config_as_json_lines(config)
                                        : config_with_origins(config));
-  return kDone;
 }
 
 int pretrain_command(const Arguments& arguments) {
@@ -192,22 +214,15 @@ int pretrain_command(const Arguments& arguments) {
   auto world = launched_rank().launcher.empty() ? self_communicator() : mpi_communicator();
   Config config;
   agree(*world, [&] { config = read_arguments(arguments); });
-  const bool prints = arguments.flag("print-config");
-  if (prints && !std::filesystem::exists(config.model.from)) {
-    config.model.keys_from = config.model.from;
-  } else {
-    resolve_model_from(config, arguments.text("resume"), console, *world);
+  if (arguments.flag("print-config")) {
+    agree(*world, [&] {
+      if (world->rank() == 0) print_config(std::move(config), arguments, world->size(), console);
+    });
+    return kDone;
   }
+  agree_on_model_from(config, arguments.text("resume"), console, *world);
   Inputs in;
-  int status = kDone;
-  agree(*world, [&] {
-    if (prints) {
-      status = print_config(std::move(config), arguments, world->size(), console);
-    } else {
-      in = read_inputs(std::move(config), world->size());
-    }
-  });
-  if (prints) return status;
+  agree(*world, [&] { in = read_inputs(std::move(config), world->size()); });
   Mesh mesh(std::move(world), static_cast<int>(in.config.parallel.tensor));
   if (arguments.flag("dry-run")) {
     const auto model = build_model(in.config.model.keys, mesh, in.config.train.precision);

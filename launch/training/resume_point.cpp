@@ -23,14 +23,15 @@ ResumePoint point_at(const fs::path& checkpoint) {
 
 // The newest whole checkpoint of a run.
 std::optional<ResumePoint> newest_of(const fs::path& run_dir, const Console& console) {
-  const auto found = find_checkpoint(checkpoints_of(run_dir), *self_communicator());
+  const auto found = find_checkpoint(checkpoints_of(run_dir));
   if (!found) return std::nullopt;
   for (const std::string& warning : found->warnings) console.warn(warning);
   return point_at(found->path);
 }
 
 // What --resume DIR names: a checkpoint, or the newest of a run.
-ResumePoint given_point(const fs::path& dir, const Console& console) {
+ResumePoint given_point(const std::string& given, const Console& console) {
+  const fs::path dir = given;
   std::optional<ResumePoint> point;
   if (fs::exists(dir / "trainer_state.json")) {
     verify_checkpoint(dir);
@@ -39,10 +40,11 @@ ResumePoint given_point(const fs::path& dir, const Console& console) {
     point = newest_of(dir, console);
   }
   if (!point) {
-    throw InputError(fmt::format("--resume {}: no checkpoint there", dir.string()),
+    throw InputError(fmt::format("--resume {}: no checkpoint there", given),
                      "give a checkpoint such as runs/first/checkpoints/step-00000500");
   }
   point->own = false;
+  point->state.began_from = RunSource{.dir = given, .step = point->state.step};
   return *point;
 }
 
@@ -55,21 +57,36 @@ void check_nothing_lost(const Config& config, const ResumeOptions& options) {
                    "--resume auto continues it; --force replaces it");
 }
 
-// `own` continues in place of `given`, or the two are of different runs.
-void check_own_goes_on(const Config& config, const ResumePoint& own, const ResumePoint& given,
+// Whether two names mean the same place, which need not exist any more.
+bool same_place(const fs::path& a, const fs::path& b) {
+  const auto plain = [](const fs::path& p) {
+    return (fs::current_path() / p / "").lexically_normal();
+  };
+  return plain(a) == plain(b);
+}
+
+bool is_of_run(const fs::path& dir, const fs::path& run_dir) {
+  return same_place(dir, run_dir) || same_place(dir / "..", checkpoints_of(run_dir));
+}
+
+// `own` continues what --resume DIR began, or DIR is of the run itself. What DIR holds by now does
+// not count: its run may have come further since, or be gone.
+void check_own_goes_on(const Config& config, const std::string& dir, const ResumePoint& own,
                        const Console& console) {
-  if (own.state.step < given.state.step) {
+  const std::optional<RunSource>& source = own.state.began_from;
+  if (!is_of_run(dir, config.run.dir) && !(source && same_place(dir, source->dir))) {
     throw InputError(
-        fmt::format("{}run.dir: {} holds another run, at step {}, before step {} of {}",
-                    config.at("run.dir"), config.run.dir, own.state.step, given.state.step,
-                    given.checkpoint.string()),
-        "start a new run with --set run.dir=DIR, or remove that directory first");
+        fmt::format("{}run.dir: {} holds another run, at step {}, which began at step {} and not "
+                    "from {}",
+                    config.at("run.dir"), config.run.dir, own.state.step,
+                    source ? fmt::format("{} of {}", source->step, source->dir) : "0", dir),
+        "start a new run with --set run.dir=DIR, or leave --resume out to continue that one");
   }
-  if (own.state.step > given.state.step) {
+  if (!same_place(dir, config.run.dir) && !same_place(dir, own.checkpoint)) {
     console.info(fmt::format(
-        "{} is at step {} and goes on from there, not from step {} of {}: to go back, remove the "
-        "later checkpoints or set another run.dir",
-        config.run.dir, own.state.step, given.state.step, given.checkpoint.string()));
+        "{} is at step {} and goes on from there, not from {}: to go back, remove the later "
+        "checkpoints or set another run.dir",
+        config.run.dir, own.state.step, dir));
   }
 }
 
@@ -104,11 +121,10 @@ std::optional<ResumePoint> choose_resume_point(const Config& config, const Resum
   }
   std::optional<ResumePoint> point = newest_of(config.run.dir, console);
   if (options.from != "auto") {
-    const ResumePoint given = given_point(options.from, console);
     if (point) {
-      check_own_goes_on(config, *point, given, console);
+      check_own_goes_on(config, options.from, *point, console);
     } else {
-      point = given;
+      point = given_point(options.from, console);
     }
   }
   if (point) check_unchanged(config, *point, tokenizer, options, console);

@@ -26,11 +26,12 @@ struct ResumePoint {
 
 std::filesystem::path checkpoints_of(const std::filesystem::path& run_dir);
 
-// The checkpoint to continue from, or nothing for a new run. A run that has come at least as far as
-// the DIR of --resume continues by itself, so that the same command started again loses nothing.
-// Throws InputError when `never` would overwrite a run, when DIR has no checkpoint or would be
-// mixed with another run, or when the configuration differs in a way that changes the training;
-// Error when there are checkpoints but none is whole. By one rank alone; writes nothing.
+// The checkpoint to continue from, or nothing for a new run. A run that began from the DIR of
+// --resume, or that DIR is of, continues by itself, so that the same command started again loses
+// nothing and needs DIR no more. Throws InputError when `never` would overwrite a run, when DIR has
+// no checkpoint or is not what the run began from, or when the configuration differs in a way that
+// changes the training; Error when there are checkpoints but none is whole. By one rank alone;
+// writes nothing.
 std::optional<ResumePoint> choose_resume_point(const Config& config, const ResumeOptions& options,
                                                const Tokenizer& tokenizer, const Console& console);
 

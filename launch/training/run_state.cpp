@@ -20,20 +20,29 @@ T member(const Json& json, const char* key, const std::string& origin) {
   }
 }
 
+std::optional<RunSource> source_in(const Json& json, const std::string& origin) {
+  if (!json.contains("began_from")) return std::nullopt;
+  const Json& from = json["began_from"];
+  return RunSource{.dir = member<std::string>(from, "dir", origin),
+                   .step = member<std::int64_t>(from, "step", origin)};
+}
+
 }  // namespace
 
 std::string to_json(const RunState& s) {
-  const Json json = {{"format", kFormat},
-                     {"weft_version", version()},
-                     {"step", s.step},
-                     {"samples", s.samples},
-                     {"tokens", s.tokens},
-                     {"updates", s.updates},
-                     {"evaluated_step", s.evaluated_step},
-                     {"seconds", s.seconds},
-                     {"tokenizer_hash", s.tokenizer_hash},
-                     {"config", s.config}};
-  return json.dump(2) + "\n";
+  Json json = {{"format", kFormat},
+               {"weft_version", version()},
+               {"step", s.step},
+               {"samples", s.samples},
+               {"tokens", s.tokens},
+               {"updates", s.updates},
+               {"evaluated_step", s.evaluated_step},
+               {"seconds", s.seconds},
+               {"tokenizer_hash", s.tokenizer_hash},
+               {"config", s.config}};
+  if (s.began_from) json["began_from"] = {{"dir", s.began_from->dir}, {"step", s.began_from->step}};
+  // A name of a file need not be UTF-8.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 RunState run_state_from(const Json& json, const std::string& origin) {
@@ -48,7 +57,8 @@ RunState run_state_from(const Json& json, const std::string& origin) {
           .evaluated_step = member<std::int64_t>(json, "evaluated_step", origin),
           .seconds = member<double>(json, "seconds", origin),
           .tokenizer_hash = member<std::string>(json, "tokenizer_hash", origin),
-          .config = member<Json>(json, "config", origin)};
+          .config = member<Json>(json, "config", origin),
+          .began_from = source_in(json, origin)};
 }
 
 }  // namespace weft

@@ -2,11 +2,18 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "core/base/json.hpp"
 
 namespace weft {
+
+// What a run began from when it was another run's checkpoint.
+struct RunSource {
+  std::string dir;  // of --resume DIR, as it was given
+  std::int64_t step = 0;
+};
 
 struct RunState {
   std::int64_t step = 0;     // finished steps
@@ -17,6 +24,7 @@ struct RunState {
   double seconds = 0;                // of training so far
   std::string tokenizer_hash;
   Json config;  // training_values() of the configuration
+  std::optional<RunSource> began_from;
 };
 
 // trainer_state.json of a checkpoint.

@@ -133,7 +133,7 @@ TEST(CheckpointFaults, EveryFailingCallIsAnAgreedError) {
       EXPECT_NE(message.find(scratch.path().string()), std::string::npos) << message;
       EXPECT_EQ(message.starts_with("[rank " + std::to_string(victim)), victim != 0) << message;
       EXPECT_FALSE(fs::exists(scratch / "step-00000002.tmp"));
-      const auto found = find_checkpoint(scratch.path(), world);
+      const auto found = find_checkpoint(scratch.path());
       ASSERT_TRUE(found);
       EXPECT_TRUE(found->warnings.empty());
       EXPECT_TRUE(loads_toy(found->path, static_cast<std::uint32_t>(found->step), mesh));
@@ -180,7 +180,7 @@ class CheckpointDeath : public testing::Test {
     for (const auto& e : fs::directory_iterator(dir_.path())) {
       EXPECT_TRUE(checkpoint_step(e.path().filename().string())) << e.path();
     }
-    const auto found = find_checkpoint(dir_.path(), mesh_.world());
+    const auto found = find_checkpoint(dir_.path());
     if (!found) {
       ADD_FAILURE() << "no checkpoint";
       return -1;
@@ -239,7 +239,7 @@ TEST_F(CheckpointDeath, AtRandomMoments) {
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status));
     clean_checkpoints(dir_.path(), mesh_.world());
-    const auto found = find_checkpoint(dir_.path(), mesh_.world());
+    const auto found = find_checkpoint(dir_.path());
     ASSERT_TRUE(found);
     EXPECT_TRUE(found->warnings.empty());
     EXPECT_GE(found->step, step);  // never back behind what was there
@@ -270,7 +270,7 @@ TEST_F(CheckpointDeath, RandomHistoriesNeverLoseWhatWasSaved) {
         EXPECT_TRUE(kind == 1 || static_cast<int>(checkpoint_steps(dir_.path()).size()) <= keep);
       }
     }
-    const auto found = find_checkpoint(dir_.path(), mesh_.world());
+    const auto found = find_checkpoint(dir_.path());
     ASSERT_TRUE(found);
     EXPECT_TRUE(found->warnings.empty());
     EXPECT_GE(found->step, saved);

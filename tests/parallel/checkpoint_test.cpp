@@ -143,9 +143,9 @@ TEST(Checkpoint, FindsTheNewestThatIsWhole) {
   Mesh mesh(mpi_communicator(), 1);
   Communicator& world = mesh.world();
   const SharedScratch scratch(world);
-  EXPECT_FALSE(find_checkpoint(scratch / "none", world));
+  EXPECT_FALSE(find_checkpoint(scratch / "none"));
   for (const std::uint32_t step : {1U, 2U, 3U}) save_toy(scratch.path(), step, mesh);
-  auto found = find_checkpoint(scratch.path(), world);
+  auto found = find_checkpoint(scratch.path());
   ASSERT_TRUE(found);
   EXPECT_EQ(found->step, 3);
   EXPECT_EQ(found->path, scratch / "step-00000003");
@@ -161,7 +161,7 @@ TEST(Checkpoint, FindsTheNewestThatIsWhole) {
     world.barrier();
   };
   damage("step-00000003", "optimizer.safetensors");
-  found = find_checkpoint(scratch.path(), world);
+  found = find_checkpoint(scratch.path());
   ASSERT_TRUE(found);
   EXPECT_EQ(found->step, 2);
   ASSERT_EQ(found->warnings.size(), 1U);
@@ -170,7 +170,7 @@ TEST(Checkpoint, FindsTheNewestThatIsWhole) {
                 "/optimizer.safetensors: damaged: its checksum is not the manifest's");
   damage("step-00000002", "manifest.json");
   damage("step-00000001", "config.json");
-  const std::string message = error_of([&] { find_checkpoint(scratch.path(), world); });
+  const std::string message = error_of([&] { find_checkpoint(scratch.path()); });
   EXPECT_TRUE(message.starts_with(scratch.path().string() +
                                   ": none of its 3 checkpoints is whole; of the newest: "))
       << message;

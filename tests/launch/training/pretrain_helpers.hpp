@@ -18,6 +18,15 @@ inline ProgramResult pretrain(const std::vector<std::string>& lines,
   return run_shell(launcher + "$WEFT pretrain " + write_config(lines).string() + " " + options);
 }
 
+// Two ranks, at work in dir/d0 and dir/d1.
+inline ProgramResult pretrain_apart(const std::filesystem::path& dir,
+                                    const std::vector<std::string>& lines,
+                                    const std::string& options = "") {
+  return run_shell(mpirun(2) + "sh -c 'cd " + dir.string() +
+                   "/d$OMPI_COMM_WORLD_RANK && exec \"$0\" pretrain " +
+                   write_config(lines).string() + " " + options + "' \"$WEFT\"");
+}
+
 inline std::string weights_of(const std::filesystem::path& run_dir, const std::string& step) {
   return read_file(run_dir / "checkpoints" / step / "model.safetensors");
 }

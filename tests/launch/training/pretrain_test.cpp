@@ -393,9 +393,7 @@ TEST(PretrainRanks, AnErrorOfAnotherRankNamesIt) {
   fs::copy(tiny_data() / "tokenizer", dir / "d0/tokenizer", fs::copy_options::recursive);
   std::vector<std::string> lines = tiny_config(dir / "run");
   lines[2] = "tokenizer: tokenizer";
-  const ProgramResult r = run_shell(mpirun(2) + "sh -c 'cd " + dir.string() +
-                                    "/d$OMPI_COMM_WORLD_RANK && exec \"$0\" pretrain " +
-                                    write_config(lines).string() + "' \"$WEFT\"");
+  const ProgramResult r = pretrain_apart(dir, lines);
   EXPECT_EQ(r.status, 2) << r.err;
   EXPECT_EQ(r.err.rfind("[rank 1 on ", 0), 0U) << r.err;
   EXPECT_NE(r.err.find("] error: "), std::string::npos) << r.err;
@@ -489,22 +487,6 @@ TEST(Pretrain, RecomputeAndMicroBatchesChangeNothingButRounding) {
   }
 }
 
-TEST(Pretrain, ARunWithACheckpointNeedsItsSourceNoMore) {
-  const fs::path dir = new_directory("run");
-  ASSERT_EQ(pretrain(tiny_config(dir / "first"), "--set train.steps=1").status, 0);
-  std::vector<std::string> lines = tiny_config(dir / "second");
-  lines[1] = "model: {from: " + (dir / "first").string() + "}";
-  ASSERT_EQ(pretrain(lines, "--set train.steps=1").status, 0);
-  fs::remove_all(dir / "first");
-  const ProgramResult r = pretrain(lines, "--set train.steps=2");
-  EXPECT_EQ(r.status, 0) << r.err;
-  const ProgramResult own =
-      run_weft({"pretrain", (dir / "second/config.yaml").string(), "--set", "train.steps=3"});
-  EXPECT_EQ(own.status, 0) << own.err;
-  EXPECT_EQ(pretrain(lines, "--resume never --force").status, 2);
-  EXPECT_TRUE(fs::exists(dir / "second/checkpoints/step-00000003"));
-}
-
 // Other text under the same name, as prepare --force makes it.
 TEST(Pretrain, OtherDataOfTheSameNameAreRefused) {
   const fs::path dir = new_directory("run");
@@ -536,17 +518,6 @@ TEST(Pretrain, PrintConfigNeedsNoTokenizerAndNoData) {
   }
   lines[1] = "model: {from: not/there}";
   EXPECT_EQ(pretrain(lines, "--print-config").status, 0);
-}
-
-TEST(Pretrain, ModelFromContinuesWithTheWeights) {
-  const fs::path dir = new_directory("run");
-  ASSERT_EQ(pretrain(tiny_config(dir / "first")).status, 0);
-  std::vector<std::string> lines = tiny_config(dir / "second");
-  lines[1] = "model: {from: " + (dir / "first").string() + "}";
-  const ProgramResult r = pretrain(lines, "--set train.steps=1 --set schedule.warmup_steps=0");
-  ASSERT_EQ(r.status, 0) << r.err;
-  EXPECT_EQ(read_metrics(dir / "second", "eval_loss").at(0)["eval_loss"],
-            read_metrics(dir / "first", "eval_loss").at(20)["eval_loss"]);
 }
 
 }  // namespace

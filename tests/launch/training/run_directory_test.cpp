@@ -3,6 +3,7 @@
 #include "launch/training/run_directory.hpp"
 
 #include <fstream>
+#include <functional>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -90,7 +91,7 @@ TEST(ResumeFromARun, TheSameCommandStartedAgainGoesOn) {
   const ProgramResult stopped = run_shell(command + " & job=$!; until [ -d " + checkpoints +
                                           "14 ]; do sleep 0.01; done; kill -USR1 $job; wait $job");
   ASSERT_EQ(stopped.status, 75) << stopped.err;
-  EXPECT_SAYS(stopped.err, "goes on from there, not from step 4 of ");
+  EXPECT_SAYS(stopped.err, "goes on from there, not from " + (dir / "first").string());
   const ProgramResult last = run_shell(command);
   ASSERT_EQ(last.status, 0) << last.err;
   EXPECT_EQ(losses_of(dir / "second"), losses_of(dir / "whole"));
@@ -116,25 +117,53 @@ TEST(ResumeFromARun, GoingBackWithinARunTakesMoreThanAnOption) {
   for (const char* force : {"", " --force"}) {
     const ProgramResult back = pretrain(short_config(dir), from + force);
     EXPECT_EQ(back.status, 0) << back.err;
-    EXPECT_SAYS(back.err, "is at step 4 and goes on from there, not from step 2 of ");
+    EXPECT_SAYS(back.err, "is at step 4 and goes on from there, not from " + dir.string());
     EXPECT_SAYS(back.err, "to go back, remove the later checkpoints or set another run.dir");
     EXPECT_SAYS(back.err, "is complete: step 4 of 4");
   }
   EXPECT_EQ(files_of(dir), before);
 }
 
-TEST(ResumeFromARun, IsNotMixedWithARunThatHasComeLessFar) {
+TEST(ResumeFromARun, ARestartAsksNothingOfWhereItBegan) {
+  const fs::path dir = new_directory("run");
+  const auto train_on = [](const fs::path& run) {
+    EXPECT_EQ(pretrain(short_config(run), "--set train.steps=10").status, 0);
+  };
+  const auto remove = [](const fs::path& run) { fs::remove_all(run); };
+  const std::map<std::string, std::function<void(const fs::path&)>> changes = {
+      {"one", train_on}, {"two/", remove}, {"three/checkpoints/step-00000002", remove}};
+  for (const auto& [from, change] : changes) {
+    const fs::path source = dir / from.substr(0, from.find('/'));
+    finished_run(source);
+    const fs::path run = dir / ("from-" + source.filename().string());
+    const std::string options = "--resume " + (dir / from).string() + " --set train.steps=";
+    ASSERT_EQ(pretrain(short_config(run), options + "5").status, 0) << from;
+    change(source);
+    const ProgramResult again = pretrain(short_config(run), options + "6");
+    ASSERT_EQ(again.status, 0) << again.err;
+    EXPECT_SAYS(again.err, "continuing from " + (run / "checkpoints/step-00000005").string());
+  }
+}
+
+TEST(ResumeFromARun, IsNotMixedWithAnotherRun) {
   const fs::path dir = new_directory("run");
   finished_run(dir / "one");
   finished_run(dir / "two");
-  fs::remove_all(dir / "two/checkpoints/step-00000004");
+  const std::string begin = "--set train.steps=5 --resume " + (dir / "one").string();
+  ASSERT_EQ(pretrain(short_config(dir / "three"), begin).status, 0);
   const auto before = files_of(dir);
-  for (const char* force : {"", " --force"}) {
-    const ProgramResult r =
-        pretrain(short_config(dir / "two"), "--resume " + (dir / "one").string() + force);
-    EXPECT_EQ(r.status, 2);
-    EXPECT_SAYS(r.err, "holds another run, at step 2, before step 4 of ");
-    EXPECT_SAYS(r.err, "hint: start a new run with --set run.dir=DIR");
+  const std::map<std::string, std::string> others = {
+      {"one", "at step 4, which began at step 0 and not from "},
+      {"three",
+       "at step 5, which began at step 4 of " + (dir / "one").string() + " and not from "}};
+  for (const auto& [run, held] : others) {
+    for (const char* force : {"", " --force"}) {
+      const ProgramResult r =
+          pretrain(short_config(dir / run), "--resume " + (dir / "two").string() + force);
+      EXPECT_EQ(r.status, 2);
+      EXPECT_SAYS(r.err, "holds another run, " + held + (dir / "two").string());
+      EXPECT_SAYS(r.err, "hint: start a new run with --set run.dir=DIR, or leave --resume out");
+    }
   }
   EXPECT_EQ(files_of(dir), before);
 }
