@@ -93,5 +93,18 @@ TEST_F(ModelFromRanks, AFailureBeginsWithTheRank) {
   EXPECT_FALSE(fs::exists(dir_ / "run"));
 }
 
+// Masters of bf16 weights are fp32: they begin with all the bits of a source that has them.
+TEST(Pretrain, ModelFromKeepsTheBitsOfItsSourceInBf16) {
+  const fs::path dir = new_directory("run");
+  ASSERT_EQ(pretrain(tiny_config(dir / "first"), "--set train.steps=2").status, 0);
+  std::vector<std::string> lines = tiny_config(dir / "second");
+  lines[1] = "model: {from: " + (dir / "first").string() + "}";
+  const ProgramResult r =
+      stopped_in_evaluation(lines, dir / "second/config.yaml", "run:", "--precision bf16");
+  ASSERT_EQ(r.status, 75) << r.err;
+  EXPECT_TRUE(weights_of(dir / "first", "step-00000002") ==
+              weights_of(dir / "second", "step-00000000"));
+}
+
 }  // namespace
 }  // namespace weft

@@ -40,4 +40,22 @@ inline std::map<std::int64_t, double> losses_of(const std::filesystem::path& run
   return losses;
 }
 
+inline int occurrences(const std::string& text, const std::string& part) {
+  int count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+// A run that is asked to stop within an evaluation that would take minutes, once `file` of its
+// directory has a text.
+inline ProgramResult stopped_in_evaluation(const std::vector<std::string>& lines,
+                                           const std::filesystem::path& file,
+                                           const std::string& text, const std::string& options) {
+  return run_shell("$WEFT pretrain " + write_config(lines).string() + " " + options +
+                   " --set eval.batches=1000000 & job=$!; until grep -q '" + text + "' " +
+                   file.string() + " 2>/dev/null; do sleep 0.02; done; kill -USR1 $job; wait $job");
+}
+
 }  // namespace weft

@@ -1,14 +1,10 @@
-// Runs of `weft pretrain`, from start to checkpoint: resume, signals, layouts, records.
+// Runs of `weft pretrain`, from start to checkpoint: resume, layouts, records.
 #include <cmath>
-#include <csignal>
-#include <cstdlib>
-#include <fstream>
 #include <map>
 
 #include <gtest/gtest.h>
 
 #include "core/base/files.hpp"
-#include "launch/training/stop_signal.hpp"
 #include "tests/launch/event_reader.hpp"
 #include "tests/launch/training/pretrain_helpers.hpp"
 
@@ -16,14 +12,6 @@ namespace weft {
 namespace {
 
 namespace fs = std::filesystem;
-
-int occurrences(const std::string& text, const std::string& part) {
-  int count = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
-}
 
 TEST(Pretrain, TrainsAndRecords) {
   const fs::path dir = new_directory("run") / "r";
@@ -201,206 +189,6 @@ TEST(Pretrain, AChangedConfigurationIsRefusedAndNamed) {
   EXPECT_TRUE(read_metrics(dir, "loss").contains(1));
 }
 
-// A run of 2000 steps, asked to stop once the metrics have begun.
-ProgramResult stopped_run(const fs::path& dir, const std::string& launcher,
-                          const std::string& kill) {
-  const fs::path config = write_config(tiny_config(dir));
-  return run_shell(launcher + "$WEFT pretrain " + config.string() +
-                   " --set train.steps=2000 & job=$!; until [ -s " +
-                   (dir / "metrics.jsonl").string() + " ] && grep -q '\"step\":3,' " +
-                   (dir / "metrics.jsonl").string() + "; do sleep 0.02; done; " + kill +
-                   "; wait $job");
-}
-
-TEST(Pretrain, SignalsSaveAndLeaveWithStatus75) {
-  for (const char* signal : {"TERM", "INT", "USR1"}) {
-    const fs::path dir = new_directory("run") / "r";
-    const ProgramResult r = stopped_run(dir, "", std::string("kill -") + signal + " $job");
-    EXPECT_EQ(r.status, 75) << r.err;
-    EXPECT_NE(r.err.find("stopping after step"), std::string::npos) << r.err;
-    EXPECT_FALSE(fs::is_empty(dir / "checkpoints"));
-  }
-}
-
-TEST(Pretrain, SignalsThatComeUntilTheEndDoNotChangeTheStatus) {
-  const fs::path dir = new_directory("run") / "r";
-  const ProgramResult r =
-      stopped_run(dir, "", "for i in $(seq 60); do kill -USR1 $job; sleep 0.005; done");
-  EXPECT_EQ(r.status, 75) << r.err;
-}
-
-TEST(Pretrain, AStoppedRunContinuesBitForBit) {
-  const fs::path dir = new_directory("run");
-  const ProgramResult r = stopped_run(dir / "r", "OMP_NUM_THREADS=1 ", "kill -USR1 $job");
-  ASSERT_EQ(r.status, 75) << r.err;
-  const std::int64_t step = read_metrics(dir / "r", "loss").rbegin()->first;
-  const std::string last = std::to_string(step + 5);
-  const std::string steps = "--set schedule.decay_steps=2000 --set train.steps=" + last;
-  ASSERT_EQ(pretrain(tiny_config(dir / "r"), steps).status, 0);
-  ASSERT_EQ(pretrain(tiny_config(dir / "whole"), steps).status, 0);
-  const std::string name = "step-" + std::string(8 - last.size(), '0') + last;
-  EXPECT_TRUE(weights_of(dir / "r", name) == weights_of(dir / "whole", name));
-}
-
-// A run that is asked to stop within an evaluation that would take minutes, once `file` of its
-// directory has a text.
-ProgramResult stopped_in_evaluation(const std::vector<std::string>& lines, const fs::path& file,
-                                    const std::string& text, const std::string& options) {
-  return run_shell("$WEFT pretrain " + write_config(lines).string() + " " + options +
-                   " --set eval.batches=1000000 & job=$!; until grep -q '" + text + "' " +
-                   file.string() + " 2>/dev/null; do sleep 0.02; done; kill -USR1 $job; wait $job");
-}
-
-TEST(Pretrain, ASignalDuringTheFirstEvaluationIsNotLost) {
-  const fs::path dir = new_directory("run") / "r";
-  const ProgramResult r = stopped_in_evaluation(tiny_config(dir), dir / "config.yaml", "run:", "");
-  EXPECT_EQ(r.status, 75) << r.err;
-  EXPECT_TRUE(fs::exists(dir / "checkpoints/step-00000000/trainer_state.json")) << r.err;
-  EXPECT_TRUE(read_metrics(dir, "eval_loss").empty());
-  // What was cut off is made up for.
-  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=2").status, 0);
-  EXPECT_TRUE(read_metrics(dir, "eval_loss").contains(0));
-}
-
-TEST(Pretrain, ASignalDuringTheLastEvaluationIsNotLost) {
-  const fs::path dir = new_directory("run") / "r";
-  ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=1").status, 0);
-  const ProgramResult r = stopped_in_evaluation(tiny_config(dir), dir / "metrics.jsonl",
-                                                "\"step\":2,", "--set train.steps=2");
-  EXPECT_EQ(r.status, 75) << r.err;
-  EXPECT_TRUE(fs::exists(dir / "checkpoints/step-00000002"));
-  EXPECT_FALSE(read_metrics(dir, "eval_loss").contains(2));
-  for (int again = 0; again < 2; ++again) {
-    ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=2").status, 0);
-    EXPECT_TRUE(read_metrics(dir, "eval_loss").contains(2));
-  }
-  EXPECT_EQ(occurrences(read_file(dir / "metrics.jsonl"), "\"step\":2,"), 2);  // and one evaluation
-}
-
-// Masters of bf16 weights are fp32: they begin with all the bits of a source that has them.
-TEST(Pretrain, ModelFromKeepsTheBitsOfItsSourceInBf16) {
-  const fs::path dir = new_directory("run");
-  ASSERT_EQ(pretrain(tiny_config(dir / "first"), "--set train.steps=2").status, 0);
-  std::vector<std::string> lines = tiny_config(dir / "second");
-  lines[1] = "model: {from: " + (dir / "first").string() + "}";
-  const ProgramResult r =
-      stopped_in_evaluation(lines, dir / "second/config.yaml", "run:", "--precision bf16");
-  ASSERT_EQ(r.status, 75) << r.err;
-  EXPECT_TRUE(weights_of(dir / "first", "step-00000002") ==
-              weights_of(dir / "second", "step-00000000"));
-}
-
-TEST(StopSignals, ASecondInterruptEndsTheProcessAtOnce) {
-  EXPECT_EXIT(
-      {
-        catch_stop_signals();
-        std::raise(SIGINT);
-        if (!stop_requested()) std::_Exit(1);
-        std::raise(SIGINT);
-        std::_Exit(2);
-      },
-      testing::KilledBySignal(SIGINT), "");
-}
-
-// A weight that is NaN makes every gradient NaN. `dir/second` is the run.
-ProgramResult run_with_bad_gradients(const fs::path& dir, const std::string& launcher) {
-  pretrain(tiny_config(dir / "first"), "--set train.steps=1 --set schedule.warmup_steps=0");
-  fs::copy(dir / "first/checkpoints/step-00000001", dir / "model");
-  std::string weights = read_file(dir / "model/model.safetensors");
-  // The last tensor's last value: some weight of the model, in fp32.
-  weights.replace(weights.size() - 4, 4, std::string("\x00\x00\xC0\x7F", 4));
-  std::ofstream(dir / "model/model.safetensors", std::ios::binary) << weights;
-  std::vector<std::string> lines = tiny_config(dir / "second");
-  lines[1] = "model: {from: " + (dir / "model").string() + "}";
-  return pretrain(lines, "", launcher);
-}
-
-TEST(PretrainRanks, AFailureOfAllRanksIsToldOnce) {
-  const ProgramResult r = run_with_bad_gradients(new_directory("run"), mpirun(2));
-  EXPECT_EQ(r.status, 1);
-  EXPECT_EQ(occurrences(r.err, "error: 10 steps in a row had"), 1) << r.err;
-}
-
-TEST(Pretrain, GradientsThatAreNotFiniteAreSkippedAndThenStopTheRun) {
-  const fs::path dir = new_directory("run");
-  const ProgramResult r = run_with_bad_gradients(dir, "OMP_NUM_THREADS=1 ");
-  EXPECT_EQ(r.status, 1);
-  EXPECT_NE(r.err.find("step 1: the gradient of "), std::string::npos) << r.err;
-  EXPECT_NE(r.err.find("error: 10 steps in a row had gradients that are not finite"),
-            std::string::npos)
-      << r.err;
-  const auto steps = read_metrics(dir / "second", "grad_norm");
-  ASSERT_EQ(steps.size(), 9U);
-  EXPECT_TRUE(steps.at(9)["grad_norm"].is_null());
-  EXPECT_EQ(r.err.find("step 11"), std::string::npos);
-}
-
-// A limit on the size of files, 32 blocks of 512 bytes: the logs stay below it, the weights do not.
-constexpr const char* kSmallFilesOnly = "trap '' XFSZ; ulimit -S -f 32; ";
-
-TEST(Pretrain, ThreeFailedSavesInARowEndTheRun) {
-  const fs::path dir = new_directory("run") / "r";
-  const ProgramResult r =
-      run_shell(kSmallFilesOnly + std::string("$WEFT pretrain ") +
-                write_config(tiny_config(dir)).string() + " --set checkpoint.every=2");
-  EXPECT_EQ(r.status, 1);
-  EXPECT_NE(r.err.find("step 2 was not saved"), std::string::npos) << r.err;
-  EXPECT_NE(r.err.find("step 4 was not saved"), std::string::npos) << r.err;
-  EXPECT_NE(r.err.find("error: 3 saves in a row failed"), std::string::npos) << r.err;
-  EXPECT_NE(r.err.find("model.safetensors: cannot write: File too large"), std::string::npos)
-      << r.err;
-  EXPECT_EQ(read_metrics(dir, "loss").rbegin()->first, 6);
-  EXPECT_TRUE(fs::is_empty(dir / "checkpoints")) << "something half-written remained";
-}
-
-TEST(Pretrain, TrainsOnAfterAFailedSaveAndSavesAtTheNext) {
-  const fs::path dir = new_directory("run") / "r";
-  // The limit is lifted when the first save has failed.
-  const ProgramResult r = run_shell(
-      "(" + std::string(kSmallFilesOnly) + "OMP_NUM_THREADS=1 exec $WEFT pretrain " +
-      write_config(tiny_config(dir)).string() +
-      " --set checkpoint.every=200 --set train.steps=600 --set eval.every=0 --set log.every=5) & "
-      "job=$!; until grep -q 'was not saved' " +
-      (dir / "log.txt").string() +
-      " 2>/dev/null; do sleep 0.02; done; prlimit --pid $job --fsize=unlimited; wait $job");
-  EXPECT_EQ(r.status, 0) << r.err;
-  EXPECT_NE(r.err.find("step 200 was not saved"), std::string::npos) << r.err;
-  EXPECT_TRUE(fs::exists(dir / "checkpoints/step-00000600/model.safetensors"));
-  EXPECT_EQ(read_metrics(dir, "loss").size(), 120U);  // records waited too
-}
-
-// Found by the loader when the run has begun: no status that says that nothing was written.
-TEST(Pretrain, BadTokensEndARunWithStatus1) {
-  const fs::path dir = new_directory("run");
-  for (const char* kind : {".bin", ".idx", ".json"}) {
-    fs::copy(tiny_data() / (std::string("train") + kind), dir / (std::string("bad") + kind));
-  }
-  const auto size = static_cast<std::size_t>(fs::file_size(dir / "bad.bin"));
-  std::ofstream(dir / "bad.bin", std::ios::binary) << std::string(size, '\xFE');
-  std::vector<std::string> lines = tiny_config(dir / "r");
-  lines[4] = "  train: [{path: " + (dir / "bad").string() + "}]";
-  const ProgramResult r = pretrain(lines);
-  EXPECT_EQ(r.status, 1) << r.err;
-  EXPECT_NE(r.err.find("bad.bin"), std::string::npos) << r.err;
-  EXPECT_EQ(occurrences(r.err, "error: "), 1) << r.err;
-}
-
-// Rank 1 has no tokenizer where it runs.
-TEST(PretrainRanks, AnErrorOfAnotherRankNamesIt) {
-  const fs::path dir = new_directory("ranks");
-  fs::create_directories(dir / "d0");
-  fs::create_directories(dir / "d1");
-  fs::copy(tiny_data() / "tokenizer", dir / "d0/tokenizer", fs::copy_options::recursive);
-  std::vector<std::string> lines = tiny_config(dir / "run");
-  lines[2] = "tokenizer: tokenizer";
-  const ProgramResult r = pretrain_apart(dir, lines);
-  EXPECT_EQ(r.status, 2) << r.err;
-  EXPECT_EQ(r.err.rfind("[rank 1 on ", 0), 0U) << r.err;
-  EXPECT_NE(r.err.find("] error: "), std::string::npos) << r.err;
-  EXPECT_EQ(occurrences(r.err, "error: "), 1) << r.err;
-  EXPECT_FALSE(fs::exists(dir / "run"));
-}
-
 TEST(PretrainRanks, LambOnTensorRanksTrainsTheSame) {
   const fs::path dir = new_directory("lamb");
   const std::string options = "--set optimizer.type=lamb --set train.steps=10";
@@ -412,23 +200,6 @@ TEST(PretrainRanks, LambOnTensorRanksTrainsTheSame) {
   for (const auto& [step, loss] : losses_of(dir / "two")) {
     EXPECT_NEAR(loss / expected.at(step), 1, 1e-4) << step;
   }
-}
-
-TEST(PretrainRanks, ASignalToOneRankStopsAll) {
-  const fs::path dir = new_directory("run") / "r";
-  // The youngest process with this run's configuration: one of the ranks, not mpirun.
-  const ProgramResult r =
-      stopped_run(dir, mpirun(2), "kill -USR1 $(pgrep -n -f 'weft pretrain .*steps=2000')");
-  EXPECT_EQ(r.status, 75) << r.err;
-  EXPECT_FALSE(fs::is_empty(dir / "checkpoints"));
-}
-
-TEST(PretrainRanks, AWrongConfigurationIsToldOnce) {
-  const fs::path dir = new_directory("run") / "r";
-  const ProgramResult r = pretrain(tiny_config(dir), "--set train.global_batch=3", mpirun(2));
-  EXPECT_EQ(r.status, 2);
-  EXPECT_EQ(occurrences(r.err, "error: "), 1) << r.err;
-  EXPECT_FALSE(fs::exists(dir));
 }
 
 // Dropout is on (0.1, the default) and masks, data and initial weights do not depend on the layout.
