@@ -53,8 +53,8 @@ struct FoundCheckpoint {
 // all. Throws Error when there are some and all are damaged. By one rank alone.
 std::optional<FoundCheckpoint> find_checkpoint(const std::filesystem::path& folder);
 
-// Removes what saves that died left in FOLDER (*.tmp, *.deleting, *.replaced). At the start of a run, when
-// nobody saves. Collective over the world.
+// Removes what saves that died left in FOLDER (*.tmp, *.deleting, *.replaced). At the start of a
+// run, when nobody saves. Collective over the world.
 void clean_checkpoints(const std::filesystem::path& folder, Communicator& world);
 
 // Fills the `local` parts, of any floating dtype, from a checkpoint or, for model tensors, any

@@ -90,7 +90,7 @@ int train_tokenizer_command(const Arguments& arguments) {
                        .dump());
   } else {
     console.result(fmt::format("wrote {}: a WordPiece tokenizer of {} tokens", output.string(),
-                             tokenizer->vocab_size()));
+                               tokenizer->vocab_size()));
   }
   return kDone;
 }

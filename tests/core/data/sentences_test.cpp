@@ -1,10 +1,11 @@
 // Sentence ends, easy and tricky.
 #include "core/data/sentences.hpp"
-#include "tests/fuzz_rounds.hpp"
 
 #include <string>
 
 #include <gtest/gtest.h>
+
+#include "tests/fuzz_rounds.hpp"
 
 namespace weft {
 namespace {
