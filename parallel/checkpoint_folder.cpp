@@ -108,6 +108,7 @@ void restore_replaced(const fs::path& folder) {
 }
 
 void remove_leftovers(const fs::path& folder) {
+  restore_replaced(folder);
   for (const fs::path& path : beside_checkpoints(folder, {".tmp", ".deleting", kReplaced})) {
     remove_tree(path);
   }

@@ -39,7 +39,7 @@ std::filesystem::path set_aside_checkpoint(const std::filesystem::path& checkpoi
 // Gives checkpoints their names back that a save died replacing. Before anybody looks for one.
 void restore_replaced(const std::filesystem::path& folder);
 
-// Removes what saves and prunes that died left behind. After restore_replaced().
+// Removes what saves and prunes that died left behind, after restore_replaced().
 void remove_leftovers(const std::filesystem::path& folder);
 
 }  // namespace weft

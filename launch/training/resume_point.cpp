@@ -44,7 +44,8 @@ ResumePoint given_point(const std::string& given, const Console& console) {
                      "give a checkpoint such as runs/first/checkpoints/step-00000500");
   }
   point->own = false;
-  point->state.began_from = RunSource{.dir = given, .step = point->state.step};
+  point->state.began_from =
+      RunSource{.dir = fs::absolute(dir).lexically_normal().string(), .step = point->state.step};
   return *point;
 }
 

@@ -66,7 +66,6 @@ ExitStatus Trainer::run() {
     if (due(config_.checkpoint.every) && !last) save_or_try_later();
   }
   save_now();
-  log_->close();
   log_->say(fmt::format("finished: {} steps, {} tokens, {}; the model is in {}", state_.step,
                         short_number(static_cast<double>(state_.tokens)), duration(state_.seconds),
                         saved_path_.string()));
@@ -195,7 +194,6 @@ ExitStatus Trainer::stop() {
   log_->say(fmt::format("stopping after step {}{}", state_.step,
                         signal.empty() ? " as another rank was asked to" : ": " + signal));
   save_now();
-  log_->close();
   log_->say(fmt::format("to continue: weft pretrain {}/config.yaml", config_.run.dir));
   return kStopped;
 }

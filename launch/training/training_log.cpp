@@ -112,11 +112,14 @@ void TrainingLog::warn(const std::string& line) {
   console_->warn(line);
 }
 
-void TrainingLog::close() {
+TrainingLog::~TrainingLog() {
   if (!records_) return;
-  records_->flush();
-  const std::string failure = records_->failure();
-  if (!failure.empty()) warn(failure + "; the last records of this run are lost");
+  try {
+    records_->flush();
+    const std::string failure = records_->failure();
+    if (!failure.empty()) console_->warn(failure + "; the last records of this run are lost");
+  } catch (const std::exception&) {  // out of memory, at the end: nobody left to tell
+  }
 }
 
 void TrainingLog::write(const Json& values) {

@@ -31,6 +31,10 @@ class TrainingLog {
   // Cuts the records of steps after `state`. `json`: metrics go to stdout too.
   TrainingLog(const Config& config, const RunState& state, Mesh& mesh, const Console& console,
               bool json);
+  // Writes what waits for a full disk, or warns that it is lost.
+  ~TrainingLog();
+  TrainingLog(const TrainingLog&) = delete;
+  TrainingLog& operator=(const TrainingLog&) = delete;
 
   // Every step: shows progress, and adds to the means over the interval between two records.
   void add(const RunState& state, const StepReport& report);
@@ -40,8 +44,6 @@ class TrainingLog {
   // A line for people: to the console and log.txt.
   void say(const std::string& line);
   void warn(const std::string& line);
-  // Writes what waits for a full disk, or warns that it is lost. When no metrics follow.
-  void close();
 
  private:
   void write(const Json& values);

@@ -94,7 +94,7 @@ TEST_F(ModelFromRanks, AFailureBeginsWithTheRank) {
 }
 
 // Masters of bf16 weights are fp32: they begin with all the bits of a source that has them.
-TEST(Pretrain, ModelFromKeepsTheBitsOfItsSourceInBf16) {
+TEST(ModelFrom, KeepsTheBitsOfItsSourceInBf16) {
   const fs::path dir = new_directory("run");
   ASSERT_EQ(pretrain(tiny_config(dir / "first"), "--set train.steps=2").status, 0);
   std::vector<std::string> lines = tiny_config(dir / "second");

@@ -340,6 +340,16 @@ TEST_F(RunDirectoryStates, AReplacementMayBeKilledAnywhere) {
   }
 }
 
+TEST_F(RunDirectoryStates, ACheckpointThatWasBeingReplacedIsContinued) {
+  finished_run(dir_);
+  const std::set<std::string> whole = names_in(dir_ / "checkpoints");
+  for (const std::string& name : whole) {
+    fs::rename(dir_ / "checkpoints" / name, dir_ / "checkpoints" / (name + ".replaced"));
+  }
+  EXPECT_TRUE(start({.force = true}));  // its configuration is another
+  EXPECT_EQ(names_in(dir_ / "checkpoints"), whole);
+}
+
 TEST(RunDirectoryLock, ASecondStartIsRefusedAndAnEndingOneWaitedFor) {
   const fs::path dir = finished_run(new_directory("run") / "r");
   const fs::path lock = dir / ".lock";

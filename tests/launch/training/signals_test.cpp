@@ -94,8 +94,9 @@ TEST(StopSignals, ASecondInterruptEndsTheProcessAtOnce) {
 TEST(PretrainRanks, ASignalToOneRankStopsAll) {
   const fs::path dir = new_directory("run") / "r";
   // The youngest process with this run's configuration: one of the ranks, not mpirun.
-  const ProgramResult r =
-      stopped_run(dir, mpirun(2), "kill -USR1 $(pgrep -n -f 'weft pretrain .*steps=2000')");
+  const ProgramResult r = stopped_run(
+      dir, mpirun(2),
+      "kill -USR1 $(pgrep -n -f 'weft pretrain " + workspace().string() + ".*steps=2000')");
   EXPECT_EQ(r.status, 75) << r.err;
   EXPECT_FALSE(fs::is_empty(dir / "checkpoints"));
 }
