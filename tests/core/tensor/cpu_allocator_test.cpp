@@ -16,13 +16,6 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
-// Of this process, in bytes.
-std::size_t address_space() {
-  std::size_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages;
-  return pages * static_cast<std::size_t>(getpagesize());
-}
-
 TEST(CpuAllocator, HandsFreedBlocksOutAgain) {
   CpuAllocator a;
   void* p = a.allocate(1000);
@@ -102,6 +95,13 @@ TEST(CpuAllocator, SaysHowMuchWasWanted) {
 
 // Not under the address sanitizer, which takes more address space than it may have here.
 #ifndef __SANITIZE_ADDRESS__
+// Of this process, in bytes.
+std::size_t address_space() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<std::size_t>(getpagesize());
+}
+
 TEST(CpuAllocator, GivesFreeBlocksBackBeforeItGivesUp) {
   CpuAllocator a;
   rlimit before{};
