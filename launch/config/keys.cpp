@@ -45,8 +45,8 @@ void add_run_and_data(std::vector<ConfigKey>& keys, Config& c) {
   keys.back().required = true;
   keys.push_back(sources_key("data.train", c.data.train, "token files to train on"));
   keys.back().required = true;
-  keys.push_back(
-      sources_key("data.eval", c.data.eval, "held-out token files to evaluate on", kHarmless));
+  keys.push_back(sources_key("data.eval", c.data.eval, "held-out token files to evaluate on",
+                             kHarmless, true));
   keys.push_back(whole_key("data.seq_length", c.data.seq_length, {4, 65536},
                            "tokens of a sample, special ones included"));
 }

@@ -100,10 +100,12 @@ void resolve_records(Config& c) {
     c.origins["run.name"] = kDerived;
   }
   if (c.data.eval.empty()) {
-    if (!c.at("eval.every").empty() && c.eval.every > 0) {
+    const bool unasked = c.at("data.eval").empty();
+    if (unasked && !c.at("eval.every").empty() && c.eval.every > 0) {
       throw InputError(
           fmt::format("{}eval.every: {} without data.eval", c.at("eval.every"), c.eval.every),
-          "name held-out token files: data: {eval: [{path: data/held-out}]}");
+          "name held-out token files: data: {eval: [{path: data/held-out}]}; or do without: "
+          "eval.every: 0");
     }
     c.eval.every = 0;
     c.origins["eval.every"] = kDerived;

@@ -196,11 +196,12 @@ ConfigKey betas_key(std::string path, std::array<double, 2>& field, std::string 
 }
 
 ConfigKey sources_key(std::string path, std::vector<DataSource>& field, std::string doc,
-                      Effect effect) {
+                      Effect effect, bool may_be_empty) {
   const std::string wanted = "a list such as [{path: data/wiki, weight: 1.0}]";
   ConfigKey key{.path = path, .doc = std::move(doc), .wanted = wanted, .effect = effect};
-  key.read = [path, wanted, &field](const ConfigNode& n) {
-    if (n.kind != ConfigNode::Kind::list || n.items.empty()) refuse_value(n, path, wanted);
+  key.read = [path, wanted, may_be_empty, &field](const ConfigNode& n) {
+    if (n.kind != ConfigNode::Kind::list) refuse_value(n, path, wanted);
+    if (n.items.empty() && !may_be_empty) refuse_value(n, path, wanted);
     field.clear();
     for (std::size_t i = 0; i < n.items.size(); ++i) {
       field.push_back(read_source(n.items[i], fmt::format("{}[{}]", path, i)));

@@ -38,7 +38,7 @@ ConfigKey real_key(std::string path, double& field, RealRange range, std::string
                    Effect effect = Effect::training);
 ConfigKey betas_key(std::string path, std::array<double, 2>& field, std::string doc);
 ConfigKey sources_key(std::string path, std::vector<DataSource>& field, std::string doc,
-                      Effect effect = Effect::training);
+                      Effect effect = Effect::training, bool may_be_empty = false);
 
 // The position of the node's text among `names`; throws InputError with the nearest or all names.
 std::size_t read_choice(const ConfigNode& node, const std::string& path,

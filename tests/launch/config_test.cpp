@@ -52,6 +52,13 @@ TEST(Config, ValuesAreTypedByTheirKeys) {
   EXPECT_EQ(c.optimizer.weight_decay, 0.01);  // default
 }
 
+TEST(Config, EvaluationIsSwitchedOffByNoDataForIt) {
+  EXPECT_EQ(read_resolved({"eval.every=5", "data.eval=[]"}).eval.every, 0);
+  EXPECT_EQ(read_resolved({"eval.every=5", "data.eval=[{path: x}]"}).eval.every, 5);
+  EXPECT_THROW(read_resolved({"eval.every=5"}), InputError);
+  EXPECT_THROW(read_resolved({"data.train=[]"}), InputError);
+}
+
 TEST(Config, OriginsNameTheLine) {
   const Config c = read({"optimizer.lr=2e-4"});
   EXPECT_EQ(c.origins.at("optimizer.betas"), "x.yaml:8");
