@@ -174,6 +174,14 @@ std::int64_t Dataset::documents() const {
   return n;
 }
 
+std::vector<std::filesystem::path> Dataset::of_unknown_tokenizer() const {
+  std::vector<std::filesystem::path> prefixes;
+  for (const Source& s : parts_->sources) {
+    if (!s.file.info()) prefixes.push_back(s.file.prefix());
+  }
+  return prefixes;
+}
+
 std::string Dataset::fingerprint() const {
   std::string all;
   for (const Source& s : parts_->sources) {

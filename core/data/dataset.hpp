@@ -48,6 +48,8 @@ class Dataset {
   // Tells whether two data sets have the same documents in the same order: from the number of
   // tokens and all sentence lengths. Reads the .idx files.
   std::string fingerprint() const;
+  // Sources without a .json file, so that nothing tells which tokenizer made them.
+  std::vector<std::filesystem::path> of_unknown_tokenizer() const;
   std::int64_t documents() const;
   std::int64_t tokens() const;
 

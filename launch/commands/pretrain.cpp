@@ -141,6 +141,18 @@ bool is_complete(const RunState& state, const Inputs& in) {
          (state.step == steps && (!in.eval || state.evaluated_step == state.step));
 }
 
+void tell_unknown_tokenizers(const Inputs& in, const Console& console) {
+  for (const Dataset* data : {&*in.train, in.eval ? &*in.eval : nullptr}) {
+    if (data == nullptr) continue;
+    for (const auto& source : data->of_unknown_tokenizer()) {
+      console.warn(
+          fmt::format("{0}.json is missing: nothing tells whether {0} was prepared with "
+                      "the tokenizer {1}",
+                      source.string(), in.config.tokenizer));
+    }
+  }
+}
+
 int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Console& console) {
   const Config& config = in.config;
   const ResumeOptions options{.from = arguments.text("resume"), .force = arguments.force()};
@@ -163,6 +175,7 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
   }
   run.prepare();
   console.info(run_summary(config, *model, *in.train, mesh));
+  tell_unknown_tokenizers(in, console);
   if (point) {
     console.info(fmt::format("continuing from {}", point->checkpoint.string()));
   }
@@ -228,6 +241,7 @@ int pretrain_command(const Arguments& arguments) {
     const auto model = build_model(in.config.model.keys, mesh, in.config.train.precision);
     console.result_text(run_summary(in.config, *model, *in.train, mesh) + "\n");
     tell_schedule(in.config, Json::object(), console);
+    tell_unknown_tokenizers(in, console);
     return kDone;
   }
   return train(arguments, in, mesh, console);

@@ -62,6 +62,20 @@ TEST(Pretrain, EventFileHasTheNumbersOfTheMetrics) {
   EXPECT_TRUE(events.contains({3, "eval_perplexity"}));
 }
 
+TEST(Pretrain, DataOfAnUnknownTokenizerAreWarnedOf) {
+  const fs::path dir = new_directory("run");
+  for (const char* ending : {".bin", ".idx"}) {
+    fs::copy(tiny_data().string() + "/train" + ending, dir / ("alien" + std::string(ending)));
+  }
+  std::vector<std::string> lines = tiny_config(dir / "r");
+  const std::string known = pretrain(lines, "--dry-run").err;
+  EXPECT_EQ(known.find("is missing"), std::string::npos) << known;
+  lines[4] = "  train: [{path: " + (dir / "alien").string() + "}]";
+  const ProgramResult r = pretrain(lines, "--dry-run");
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(occurrences(r.err, "warning: " + (dir / "alien.json").string() + " is missing"), 1);
+}
+
 TEST(Pretrain, JsonPrintsTheMetricsAndQuietNothingElse) {
   const fs::path dir = new_directory("run") / "r";
   const ProgramResult r = pretrain(tiny_config(dir), "--set train.steps=2 --json --quiet");
