@@ -126,7 +126,9 @@ std::string Progress::line(double done, std::string_view note, bool bar) const {
     s += fmt::format(" {:.0f} {}", done, unit_);
   }
   if (rate > 0) s += fmt::format(", {}/s", short_number(rate));
-  if (rate > 0 && total_ > done) s += ", ETA " + duration((total_ - done) / rate);
+  // The first moments, when everything is met for the first time, tell little.
+  const bool steady = elapsed > 30 || done - first_ >= 0.01 * (total_ - first_);
+  if (rate > 0 && total_ > done && steady) s += ", ETA " + duration((total_ - done) / rate);
   if (!note.empty()) s += fmt::format(", {}", note);
   return s;
 }

@@ -65,6 +65,7 @@ ExitStatus Trainer::run() {
     if (evaluation_due() && !evaluate_now()) return stop();
     if (due(config_.checkpoint.every) && !last) save_or_try_later();
   }
+  log_->end_progress();
   save_now();
   log_->say(fmt::format("finished: {} steps, {} tokens, {}; the model is in {}", state_.step,
                         short_number(static_cast<double>(state_.tokens)), duration(state_.seconds),
@@ -190,6 +191,7 @@ void Trainer::save_or_try_later() {
 }
 
 ExitStatus Trainer::stop() {
+  log_->end_progress();
   const std::string signal = stop_signal_name();
   log_->say(fmt::format("stopping after step {}{}", state_.step,
                         signal.empty() ? " as another rank was asked to" : ": " + signal));

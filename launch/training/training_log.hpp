@@ -41,6 +41,7 @@ class TrainingLog {
   // A line of metrics. The losses are those of the last step over the global batch. Collective.
   void record(const RunState& state, StepReport report);
   void record(const RunState& state, const Evaluation& evaluation);
+  void end_progress() { progress_.finish(); }
   // A line for people: to the console and log.txt.
   void say(const std::string& line);
   void warn(const std::string& line);
