@@ -111,8 +111,7 @@ int fill_mask_command(const Arguments& arguments) {
   const auto top = static_cast<std::size_t>(arguments.integer("top"));
 
   const std::vector<std::string>& given = arguments.positionals();
-  std::vector<Question>
-      questions;  // all of them before the first answer, so that errors come first
+  std::vector<Question> questions;  // all before the first answer, so that errors come first
   for (std::size_t i = 1; i < given.size(); ++i) {
     questions.push_back(question_of(given[i], "TEXT " + std::to_string(i), loaded, *tokenizer));
   }

@@ -108,7 +108,6 @@ Inputs read_inputs(Config read, int ranks) {
                    *in.tokenizer, seed);
   };
   about(config, "data.train", [&] { in.train = open(config.data.train, config.run.seed); });
-  config.data.fingerprint = in.train->fingerprint();
   if (!config.data.eval.empty()) {
     about(config, "data.eval", [&] { in.eval = open(config.data.eval, kEvaluationSeed); });
   }
@@ -153,6 +152,15 @@ void tell_unknown_tokenizers(const Inputs& in, const Console& console) {
   }
 }
 
+// By rank 0 for all: it reads whole .idx files.
+void take_fingerprint(Inputs& in, Communicator& world) {
+  std::string& fingerprint = in.config.data.fingerprint;
+  agree(world, [&] {
+    if (world.rank() == 0) fingerprint = in.train->fingerprint();
+  });
+  fingerprint = world.broadcast(fingerprint, 0);
+}
+
 int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Console& console) {
   const Config& config = in.config;
   const ResumeOptions options{.from = arguments.text("resume"), .force = arguments.force()};
@@ -188,8 +196,8 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
                         .optimizer = optimizer,
                         .console = console,
                         .json = arguments.json()};
-  std::optional<Trainer>
-      trainer;  // outlives a failure: it may wait for ranks that end_ranks() ends
+  // Outlives a failure: it may wait for ranks that end_ranks() ends.
+  std::optional<Trainer> trainer;
   try {
     return trainer.emplace(job, point).run();
   } catch (const std::exception& e) {  // also of bad data: by now something was written
@@ -244,6 +252,7 @@ int pretrain_command(const Arguments& arguments) {
     tell_unknown_tokenizers(in, console);
     return kDone;
   }
+  take_fingerprint(in, mesh.world());
   return train(arguments, in, mesh, console);
 }
 
