@@ -203,11 +203,14 @@ void optimizer(Report& report, DType dtype) {
   Tensor w = filled({n}, DType::f32), m = filled({n}, DType::f32), v = filled({n}, DType::f32);
   const Tensor g = filled({n}, DType::f32);
   Tensor copy = dtype == DType::f32 ? Tensor{} : filled({n}, dtype);
+  const AdamTensors all[] = {{.w = w, .m = m, .v = v, .copy = copy, .g = g}};
   const double bytes_each = 7 * sizeof(float) + (copy ? size_of(dtype) : 0);
   report.bytes("adamw, 16.8M parameters", dtype, n * bytes_each,
-               [&] { backend(w).adamw(w, m, v, copy, g, {.lr = 1e-4F}); });
-  report.bytes("squared norm, 16.8M", dtype, n * sizeof(float),
-               [&] { backend(g).squared_norm(g); });
+               [&] { backend(w).adamw(all, {.lr = 1e-4F}); });
+  Tensor sum({1}, DType::f64);
+  report.bytes("squared norm, 16.8M", dtype, n * sizeof(float), [&] {
+    backend(g).squared_norms(sum, {&g, 1});
+  });
 }
 
 }  // namespace

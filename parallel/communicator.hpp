@@ -22,8 +22,8 @@ class Communicator {
   // otherwise. Tensors of no elements are let through. A failed call throws Error naming the
   // operation, the rank, the shape and the dtype.
 
-  // In place; the same bits on every rank. f32, i32; bf16 and f16 are reduced in f32 and rounded
-  // once.
+  // In place; the same bits on every rank. f32, f64, i32; bf16 and f16 are reduced in f32 and
+  // rounded once.
   virtual void all_reduce(Tensor& x, ReduceOp op) = 0;
   // out holds size() blocks of x, in rank order (along dim 0).
   virtual void all_gather(Tensor& out, const Tensor& x) = 0;

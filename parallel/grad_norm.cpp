@@ -4,7 +4,7 @@
 #include <cassert>
 #include <cmath>
 
-#include "core/backend/backend.hpp"
+#include "core/backend/transfer.hpp"
 
 namespace weft {
 
@@ -12,11 +12,13 @@ double global_grad_norm(const GradientBuckets& buckets,
                         const std::vector<NamedParameter>& parameters, Mesh& mesh) {
   const std::vector<Tensor>& gradients = buckets.gradients();
   assert(gradients.size() == parameters.size());
+  if (gradients.empty()) return 0;
+  const std::vector<double> squares = squared_norms(gradients);
   double sharded = 0;
   double replicated = 0;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const bool cut = parameters[i].parameter->shard.dim >= 0;
-    (cut ? sharded : replicated) += backend(gradients[i]).squared_norm(gradients[i]);
+    (cut ? sharded : replicated) += squares[i];
   }
   // A replicated gradient is the same on all tensor ranks, unless a fault made it bad on one of
   // them: then all must know, or some would take a step that others skip.

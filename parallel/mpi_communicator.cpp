@@ -134,15 +134,17 @@ class MpiCommunicator final : public Communicator {
 MPI_Datatype MpiCommunicator::reduced_type(std::string_view operation, const Tensor& x) const {
   require_host(operation, x);
   if (x.dtype() == DType::i32) return MPI_INT32_T;
+  if (x.dtype() == DType::f64) return MPI_DOUBLE;
   if (is_floating(x.dtype())) return MPI_FLOAT;
   refuse(operation, describe(x) + " cannot be reduced");
 }
 
 void MpiCommunicator::all_reduce(Tensor& x, ReduceOp op) {
   const MPI_Datatype type = reduced_type("all_reduce", x);
-  if (size_of(x.dtype()) != 4) return all_reduce_wide(x, op);
+  const auto width = static_cast<std::int64_t>(size_of(x.dtype()));
+  if (width == 2) return all_reduce_wide(x, op);
   for_pieces(x.numel(), kReducePiece, [&](std::int64_t first, int count) {
-    check(MPI_Allreduce(MPI_IN_PLACE, at_byte(x, 4 * first), count, type, mpi_op(op), comm_),
+    check(MPI_Allreduce(MPI_IN_PLACE, at_byte(x, width * first), count, type, mpi_op(op), comm_),
           "all_reduce", x);
   });
 }
@@ -180,7 +182,7 @@ void MpiCommunicator::reduce_scatter(Tensor& out, const Tensor& x) {
   require_blocks("reduce_scatter", x, out);
   const MPI_Datatype type = reduced_type("reduce_scatter", x);
   // Piece k of every block side by side, in the type of the arithmetic.
-  const DType wide = x.dtype() == DType::i32 ? DType::i32 : DType::f32;
+  const DType wide = size_of(x.dtype()) == 2 ? DType::f32 : x.dtype();
   const std::int64_t longest = std::min(out.numel(), kReducePiece / size_ + 1);
   Tensor parts({longest * size_}, wide);
   Tensor sum({longest}, wide);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "core/base/philox.hpp"
@@ -52,8 +53,15 @@ struct AttentionArgs {
   std::int64_t total_heads = 1;
 };
 
+// One parameter of an update, all tensors [n]. w, m, v and the gradient g are f32; copy (in the
+// compute dtype, or empty) receives the new w.
+struct AdamTensors {
+  Tensor w, m, v, copy, g;
+  float weight_decay = 0;
+};
+
 struct AdamArgs {
-  float lr = 0, eps = 1e-6F, weight_decay = 0;
+  float lr = 0, eps = 1e-6F;
   float grad_scale = 1;               // multiplies the gradient: clipping, 1 / count
   double beta1 = 0.9, beta2 = 0.999;  // double, for 1 - beta loses digits in float
   double correction1 = 1;             // 1 - beta1^t, or 1 without bias correction
@@ -64,6 +72,14 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
+
+  // ---- between host and device ------------------------------------------------------------------
+  // Work on a device is only begun by the calls of this page, and done in their order; what the
+  // host sees of it, it sees through these.
+  virtual void upload(Tensor& device, const Tensor& host) = 0;  // host may change afterwards
+  // Waits once, for all of them.
+  virtual void download(std::span<Tensor> hosts, std::span<const Tensor> devices) = 0;
+  virtual void synchronize() = 0;  // until all is done
 
   // ---- elementwise -----------------------------------------------------------------------------
   virtual void fill(Tensor& x, float value) = 0;
@@ -144,18 +160,17 @@ class Backend {
 
   // ---- reductions: the same bits for any thread count ------------------------------------------
   virtual void sum_rows(Tensor& y_C, const Tensor& x_NC) = 0;  // y f32: a bias gradient
-  // Accumulated in fp64; NaN and Inf come through.
-  virtual double squared_norm(const Tensor& x) = 0;
+  // sums[i] = the sum of squares of xs[i]; sums f64 [n]. NaN and Inf come through.
+  virtual void squared_norms(Tensor& sums, std::span<const Tensor> xs) = 0;
 
   // ---- optimizers ------------------------------------------------------------------------------
-  // w, m, v f32 and g f32, all [n]; copy (compute dtype, or empty) receives the new w.
-  virtual void adamw(Tensor& w, Tensor& m, Tensor& v, Tensor& copy, const Tensor& g,
-                     const AdamArgs& args) = 0;
+  virtual void adamw(std::span<const AdamTensors> parameters, const AdamArgs& args) = 0;
   // LAMB, first half: m, v updated, u = update direction (weight decay included). u may be g.
-  virtual void lamb_direction(Tensor& u, Tensor& m, Tensor& v, const Tensor& w, const Tensor& g,
-                              const AdamArgs& args) = 0;
-  // LAMB, second half: w -= rate * u.
-  virtual void lamb_apply(Tensor& w, Tensor& copy, const Tensor& u, float rate) = 0;
+  virtual void lamb_direction(Tensor& u, const AdamTensors& parameter, const AdamArgs& args) = 0;
+  // LAMB, second half: w -= lr ratio u, with ratio = |w| / |u| from their squares, f64 [2]; 1 where
+  // either is 0, and when squares is empty.
+  virtual void lamb_apply(const AdamTensors& parameter, const Tensor& u, const Tensor& squares,
+                          float lr) = 0;
 };
 
 // The backend of a device; created at first use, lives as long as the process.

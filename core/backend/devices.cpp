@@ -1,14 +1,20 @@
-// Which backend serves which device.
-#include "core/backend/backend.hpp"
+// Which backend and which allocator serve which device.
 #include "core/backend/cpu/cpu_backend.hpp"
-#include "core/base/error.hpp"
+#include "core/backend/cuda.hpp"
+#include "core/tensor/caching_allocator.hpp"
 
 namespace weft {
 
 Backend& backend(Device device) {
+  if (device.type == DeviceType::cuda) return cuda_backend(device.index);
   static auto* cpu = new CpuBackend;
-  if (device.type != DeviceType::cpu)
-    throw Error("this build has no CUDA backend", "use --device cpu");
+  return *cpu;
+}
+
+Allocator& allocator(Device device) {
+  if (device.type == DeviceType::cuda) return cuda_allocator(device.index);
+  // Never destroyed: storages with static lifetime may be freed after any static destructor.
+  static auto* cpu = new CpuAllocator;
   return *cpu;
 }
 

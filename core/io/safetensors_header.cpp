@@ -176,6 +176,8 @@ std::string_view safetensors_dtype(DType dtype) {
       return "I32";
     case DType::u8:
       return "U8";
+    case DType::f64:
+      return "F64";
   }
   return "";
 }

@@ -44,19 +44,18 @@ void Optimizer::step(const std::vector<Tensor>& gradients, const OptimizerStep& 
   const bool correct = options_.bias_correction;
   const AdamArgs args{.lr = static_cast<float>(step.lr),
                       .eps = static_cast<float>(options_.eps),
-                      .weight_decay = static_cast<float>(options_.weight_decay),
                       .grad_scale = static_cast<float>(step.grad_scale),
                       .beta1 = options_.beta1,
                       .beta2 = options_.beta2,
                       .correction1 = correct ? 1 - std::pow(options_.beta1, update) : 1,
                       .correction2 = correct ? 1 - std::pow(options_.beta2, update) : 1};
+  std::vector<AdamTensors> all;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) all.push_back(tensors(i, gradients[i]));
+  if (all.empty()) return;
   if (options_.type == OptimizerType::lamb) {
-    lamb(gradients, args);
+    lamb(all, args);
   } else {
-    for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      Tensor copy = compute_copy(i);
-      backend(w_[i]).adamw(w_[i], m_[i], v_[i], copy, gradients[i], args_for(i, args));
-    }
+    backend(w_[0]).adamw(all, args);
   }
   // Packed forms of the weights are out of date now.
   for (const NamedParameter& p : parameters_) p.parameter->var.value().storage().bump_version();
@@ -67,41 +66,41 @@ void Optimizer::step(const std::vector<Tensor>& gradients, const OptimizerStep& 
 //
 // Source: You et al., "Large batch optimization for deep learning: training BERT in 76 minutes",
 // ICLR 2020; the exceptions are those of the code published with it.
-void Optimizer::lamb(const std::vector<Tensor>& gradients, const AdamArgs& args) {
-  std::vector<double> norms(2 * parameters_.size(), 0);  // squares of |w|, |u| for each parameter
-  std::vector<double> sharded;
+void Optimizer::lamb(const std::vector<AdamTensors>& all, const AdamArgs& args) {
+  Backend& device = backend(w_[0]);
   const Tensor scratch = largest_like(w_);
   const auto direction = [&](std::size_t i, const AdamArgs& a) {
     Tensor u = scratch.slice_flat(0, w_[i].shape());
-    backend(u).lamb_direction(u, m_[i], v_[i], w_[i], gradients[i], args_for(i, a));
+    device.lamb_direction(u, all[i], a);
     return u;
   };
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const Tensor u = direction(i, args);
-    const Parameter& p = *parameters_[i].parameter;
-    if (!p.decay) continue;
-    norms[2 * i] = backend(u).squared_norm(w_[i]);
-    norms[2 * i + 1] = backend(u).squared_norm(u);
-    if (p.shard.dim >= 0) sharded.insert(sharded.end(), {norms[2 * i], norms[2 * i + 1]});
+  // |w|^2 and |u|^2 of each parameter that has a ratio, those of cut ones first.
+  std::vector<Tensor> squares(all.size());
+  Tensor list({2 * static_cast<std::int64_t>(all.size())}, DType::f64, w_[0].device());
+  std::int64_t used = 0;
+  for (const bool cut : {true, false}) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const Parameter& p = *parameters_[i].parameter;
+      if ((p.shard.dim >= 0) != cut) continue;
+      const Tensor u = direction(i, args);
+      if (!p.decay) continue;
+      squares[i] = list.narrow(used, 2);
+      used += 2;
+      const Tensor pair[] = {w_[i], u};
+      device.squared_norms(squares[i], pair);
+    }
+    if (cut && options_.sum_over_tensor_ranks) {
+      Tensor of_parts = list.narrow(0, used);
+      options_.sum_over_tensor_ranks(of_parts);
+    }
   }
-  if (options_.sum_over_tensor_ranks) options_.sum_over_tensor_ranks(sharded);
 
   // A second pass over finished moments costs less than memory for the directions of all
   // parameters.
   AdamArgs finished = args;
   finished.beta1 = finished.beta2 = 1;
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const Parameter& p = *parameters_[i].parameter;
-    double w = norms[2 * i], u = norms[2 * i + 1];
-    if (p.decay && p.shard.dim >= 0) {
-      w = sharded[next++];
-      u = sharded[next++];
-    }
-    const double ratio = p.decay && w > 0 && u > 0 ? std::sqrt(w / u) : 1;
-    Tensor copy = compute_copy(i);
-    backend(w_[i]).lamb_apply(w_[i], copy, direction(i, finished),
-                              static_cast<float>(double{args.lr} * ratio));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    device.lamb_apply(all[i], direction(i, finished), squares[i], args.lr);
   }
 }
 
@@ -131,15 +130,15 @@ void Optimizer::check(const std::vector<Tensor>& gradients) const {
   }
 }
 
-AdamArgs Optimizer::args_for(std::size_t i, const AdamArgs& args) const {
-  AdamArgs own = args;
-  if (!parameters_[i].parameter->decay) own.weight_decay = 0;
-  return own;
-}
-
-Tensor Optimizer::compute_copy(std::size_t i) const {
-  const Tensor& value = parameters_[i].parameter->var.value();
-  return value.dtype() == DType::f32 ? Tensor{} : value;
+AdamTensors Optimizer::tensors(std::size_t i, const Tensor& gradient) const {
+  const Parameter& p = *parameters_[i].parameter;
+  const Tensor& value = p.var.value();
+  return {.w = w_[i],
+          .m = m_[i],
+          .v = v_[i],
+          .copy = value.dtype() == DType::f32 ? Tensor{} : value,
+          .g = gradient,
+          .weight_decay = p.decay ? static_cast<float>(options_.weight_decay) : 0};
 }
 
 }  // namespace weft

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,9 +20,9 @@ struct OptimizerOptions {
   double eps = 1e-6;
   double weight_decay = 0.01;   // decoupled; not for a Parameter whose `decay` is false
   bool bias_correction = true;  // the original BERT and LAMB train without
-  // LAMB over tensor ranks: adds up squared norms, in place, over the ranks that hold the parts of
-  // a parameter. Called once a step, on every rank. Empty when nothing is sharded.
-  std::function<void(std::span<double>)> sum_over_tensor_ranks = {};
+  // LAMB over tensor ranks: adds up squared norms, f64 and in place, over the ranks that hold the
+  // parts of a parameter. Called once a step, on every rank. Empty when nothing is sharded.
+  std::function<void(Tensor&)> sum_over_tensor_ranks = {};
 };
 
 struct OptimizerStep {
@@ -54,9 +53,8 @@ class Optimizer {
 
  private:
   void check(const std::vector<Tensor>& gradients) const;
-  void lamb(const std::vector<Tensor>& gradients, const AdamArgs& args);
-  AdamArgs args_for(std::size_t i, const AdamArgs& args) const;
-  Tensor compute_copy(std::size_t i) const;  // empty for an f32 parameter
+  void lamb(const std::vector<AdamTensors>& all, const AdamArgs& args);
+  AdamTensors tensors(std::size_t i, const Tensor& gradient) const;
 
   std::vector<NamedParameter> parameters_;
   OptimizerOptions options_;

@@ -8,7 +8,8 @@
 
 namespace weft {
 
-enum class DType : std::uint8_t { f32, bf16, f16, i32, u8 };
+// f64 is for sums alone: norms, losses.
+enum class DType : std::uint8_t { f32, bf16, f16, i32, u8, f64 };
 
 constexpr std::size_t size_of(DType t) {
   switch (t) {
@@ -20,6 +21,8 @@ constexpr std::size_t size_of(DType t) {
       return 2;
     case DType::u8:
       return 1;
+    case DType::f64:
+      return 8;
   }
   return 0;
 }
@@ -36,6 +39,8 @@ constexpr std::string_view name_of(DType t) {
       return "i32";
     case DType::u8:
       return "u8";
+    case DType::f64:
+      return "f64";
   }
   return "?";
 }
@@ -92,6 +97,10 @@ struct dtype_of<std::int32_t> {
 template <>
 struct dtype_of<std::uint8_t> {
   static constexpr DType value = DType::u8;
+};
+template <>
+struct dtype_of<double> {
+  static constexpr DType value = DType::f64;
 };
 
 }  // namespace weft

@@ -1,24 +1,7 @@
 // The optimizer and the schedule that a configuration asks for.
 #include "launch/training/optimization.hpp"
 
-#include <algorithm>
-
 namespace weft {
-
-namespace {
-
-// The squared norms of a tensor-parallel parameter's parts, added over its ranks: fp32 is plenty
-// for LAMB's ratio, and all ranks get the same bits.
-void sum_over_ranks(std::span<double> norms, Communicator& tensor) {
-  Tensor shared({static_cast<std::int64_t>(norms.size())}, DType::f32);
-  float* values = shared.data<float>();
-  std::transform(norms.begin(), norms.end(), values,
-                 [](double x) { return static_cast<float>(x); });
-  tensor.all_reduce(shared, ReduceOp::sum);
-  std::copy_n(values, norms.size(), norms.begin());
-}
-
-}  // namespace
 
 Optimizer make_optimizer(const Config& config, const std::vector<NamedParameter>& parameters,
                          Mesh& mesh) {
@@ -30,8 +13,8 @@ Optimizer make_optimizer(const Config& config, const std::vector<NamedParameter>
                            .weight_decay = o.weight_decay,
                            .bias_correction = o.bias_correction};
   if (mesh.tensor().size() > 1) {
-    options.sum_over_tensor_ranks = [&tensor = mesh.tensor()](std::span<double> norms) {
-      sum_over_ranks(norms, tensor);
+    options.sum_over_tensor_ranks = [&tensor = mesh.tensor()](Tensor& squares) {
+      tensor.all_reduce(squares, ReduceOp::sum);
     };
   }
   return Optimizer(parameters, options);

@@ -1,12 +1,13 @@
 // The training loop.
 #include "launch/training/trainer.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
 #include <fmt/format.h>
 
-#include "core/backend/backend.hpp"
+#include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 #include "core/optim/clip.hpp"
 #include "launch/config/compare.hpp"
@@ -121,11 +122,10 @@ void Trainer::skip() {
 
 // The first parameter, in the order of the model, with a bad value on any rank.
 std::string Trainer::first_bad_gradient() const {
-  const std::vector<Tensor>& gradients = buckets_.gradients();
-  std::size_t i = 0;
-  while (i < gradients.size() && std::isfinite(backend(gradients[i]).squared_norm(gradients[i]))) {
-    ++i;
-  }
+  const std::vector<double> squares = squared_norms(buckets_.gradients());
+  const auto bad = std::find_if(squares.begin(), squares.end(),
+                                [](double square) { return !std::isfinite(square); });
+  const std::ptrdiff_t i = bad - squares.begin();
   const auto first = static_cast<std::size_t>(
       job_.mesh.world().all_reduce(static_cast<std::int64_t>(i), ReduceOp::min));
   return first < parameters_.size() ? parameters_[first].name : "all parameters together";

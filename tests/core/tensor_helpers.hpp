@@ -35,6 +35,9 @@ inline std::vector<float> to_vector(const Tensor& x) {
       case DType::u8:
         values[i] = static_cast<float>(x.data<std::uint8_t>()[i]);
         break;
+      case DType::f64:
+        values[i] = static_cast<float>(x.data<double>()[i]);
+        break;
     }
   }
   return values;
@@ -60,6 +63,9 @@ inline Tensor to_tensor(const std::vector<float>& values, const Shape& shape,
         break;
       case DType::u8:
         x.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(values[i]);
+        break;
+      case DType::f64:
+        x.data<double>()[i] = double{values[i]};
         break;
     }
   }

@@ -14,6 +14,9 @@ class CpuBackend final : public Backend {
   ~CpuBackend() override;
   std::string_view name() const override { return "cpu"; }
 
+  void upload(Tensor& device, const Tensor& host) override;
+  void download(std::span<Tensor> hosts, std::span<const Tensor> devices) override;
+  void synchronize() override {}
   void fill(Tensor& x, float value) override;
   void copy(Tensor& y, const Tensor& x) override;
   void add(Tensor& y, const Tensor& a, const Tensor& b) override;
@@ -53,12 +56,11 @@ class CpuBackend final : public Backend {
                               const Tensor& lse_N, const Tensor& scale,
                               std::int64_t first_column) override;
   void sum_rows(Tensor& y_C, const Tensor& x_NC) override;
-  double squared_norm(const Tensor& x) override;
-  void adamw(Tensor& w, Tensor& m, Tensor& v, Tensor& copy, const Tensor& g,
-             const AdamArgs& args) override;
-  void lamb_direction(Tensor& u, Tensor& m, Tensor& v, const Tensor& w, const Tensor& g,
-                      const AdamArgs& args) override;
-  void lamb_apply(Tensor& w, Tensor& copy, const Tensor& u, float rate) override;
+  void squared_norms(Tensor& sums, std::span<const Tensor> xs) override;
+  void adamw(std::span<const AdamTensors> parameters, const AdamArgs& args) override;
+  void lamb_direction(Tensor& u, const AdamTensors& parameter, const AdamArgs& args) override;
+  void lamb_apply(const AdamTensors& parameter, const Tensor& u, const Tensor& squares,
+                  float lr) override;
 
  private:
   struct OneDnn;  // compiled products and packed weights; onednn_state.hpp

@@ -46,6 +46,12 @@ void copy_bytes(Tensor& y, const Tensor& x) {
 
 }  // namespace
 
+void CpuBackend::upload(Tensor& device, const Tensor& host) { copy_bytes(device, host); }
+
+void CpuBackend::download(std::span<Tensor> hosts, std::span<const Tensor> devices) {
+  for (std::size_t i = 0; i < hosts.size(); ++i) copy_bytes(hosts[i], devices[i]);
+}
+
 void CpuBackend::fill(Tensor& x, float value) {
   switch (x.dtype()) {
     case DType::f32:
@@ -58,6 +64,8 @@ void CpuBackend::fill(Tensor& x, float value) {
       return fill_bits(x, static_cast<std::int32_t>(value));
     case DType::u8:
       return fill_bits(x, static_cast<std::uint8_t>(value));
+    case DType::f64:
+      return fill_bits(x, std::bit_cast<std::uint64_t>(static_cast<double>(value)));
   }
 }
 

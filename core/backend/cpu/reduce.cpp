@@ -23,7 +23,9 @@ void CpuBackend::sum_rows(Tensor& y_C, const Tensor& x_NC) {
   });
 }
 
-double CpuBackend::squared_norm(const Tensor& x) {
+namespace {
+
+double squared_norm(const Tensor& x) {
   constexpr std::int64_t kChunk = 4096;
   const std::int64_t n = x.numel();
   const std::int64_t chunks = (n + kChunk - 1) / kChunk;
@@ -44,6 +46,12 @@ double CpuBackend::squared_norm(const Tensor& x) {
   double sum = 0;
   for (const double part : parts) sum += part;
   return sum;
+}
+
+}  // namespace
+
+void CpuBackend::squared_norms(Tensor& sums, std::span<const Tensor> xs) {
+  std::transform(xs.begin(), xs.end(), sums.data<double>(), squared_norm);
 }
 
 }  // namespace weft

@@ -7,9 +7,9 @@ namespace {
 
 Backend& cpu() { return backend(Device{}); }
 
+constexpr float kDecay = 0.1F;
 const AdamArgs kArgs{.lr = 0.01F,
                      .eps = 1e-6F,
-                     .weight_decay = 0.1F,
                      .grad_scale = 0.5F,
                      .beta1 = 0.9,
                      .beta2 = 0.99,
@@ -26,6 +26,14 @@ struct Fixture {
     for (std::int64_t i = 0; i < n; ++i) v.data<float>()[i] = std::abs(v.data<float>()[i]);
   }
   Tensor w, m, v, g, copy;
+
+  AdamTensors tensors() const {
+    return {.w = w, .m = m, .v = v, .copy = copy, .g = g, .weight_decay = kDecay};
+  }
+  void adamw() const {
+    const AdamTensors all[] = {tensors()};
+    cpu().adamw(all, kArgs);
+  }
 };
 
 struct Expected {
@@ -40,7 +48,7 @@ struct Expected {
       v.push_back(kArgs.beta2 * double{fv[i]} + (1 - kArgs.beta2) * g * g);
       direction.push_back(m[i] / kArgs.correction1 /
                               (std::sqrt(v[i] / kArgs.correction2) + double{kArgs.eps}) +
-                          double{kArgs.weight_decay} * double{fw[i]});
+                          double{kDecay} * double{fw[i]});
       w.push_back(double{fw[i]} - double{kArgs.lr} * direction[i]);
     }
   }
@@ -50,7 +58,7 @@ TEST(OptimKernels, AdamW) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     Fixture f(77, dtype);
     const Expected expected(f);
-    cpu().adamw(f.w, f.m, f.v, f.copy, f.g, kArgs);
+    f.adamw();
     EXPECT_TRUE(close(f.m, expected.m, 1e-6));
     EXPECT_TRUE(close(f.v, expected.v, 1e-6));
     EXPECT_TRUE(close(f.w, expected.w, 1e-6));
@@ -62,11 +70,12 @@ TEST(OptimKernels, WeightDecayKeepsItsDigits) {
   // lr * decay = 1e-6 is near the spacing of floats at 1: as a factor 1 - 1e-6 it would be 5% off.
   // Single weights round by about as much, their sum does not.
   const std::int64_t n = 10'000;
-  Tensor w = make_random({n}, 1), m({n}, DType::f32), none;
+  Tensor w = make_random({n}, 1), m({n}, DType::f32);
   cpu().fill(m, 0);
   Tensor v = to_dtype(m, DType::f32), g = to_dtype(m, DType::f32);
   const std::vector<float> before = to_vector(w);
-  cpu().adamw(w, m, v, none, g, {.lr = 1e-2F, .weight_decay = 1e-4F});
+  const AdamTensors all[] = {{.w = w, .m = m, .v = v, .copy = {}, .g = g, .weight_decay = 1e-4F}};
+  cpu().adamw(all, {.lr = 1e-2F});
   const std::vector<float> after = to_vector(w);
   double change = 0, expected = 0;
   for (std::size_t i = 0; i < before.size(); ++i) {
@@ -81,11 +90,11 @@ TEST(OptimKernels, Lamb) {
     Fixture f(77, dtype);
     const Expected expected(f);
     Tensor u = empty_like(f.w);
-    cpu().lamb_direction(u, f.m, f.v, f.w, f.g, kArgs);
+    cpu().lamb_direction(u, f.tensors(), kArgs);
     EXPECT_TRUE(close(f.m, expected.m, 1e-6));
     EXPECT_TRUE(close(f.v, expected.v, 1e-6));
     EXPECT_TRUE(close(u, expected.direction, 1e-6));
-    cpu().lamb_apply(f.w, f.copy, u, kArgs.lr);
+    cpu().lamb_apply(f.tensors(), u, {}, kArgs.lr);
     EXPECT_TRUE(close(f.w, expected.w, 1e-6));
     EXPECT_TRUE(same_bits(f.copy, to_dtype(f.w, dtype)));
   }
@@ -94,10 +103,10 @@ TEST(OptimKernels, Lamb) {
 TEST(OptimKernels, BitsDoNotDependOnThreads) {
   EXPECT_TRUE(same_for_threads([]() -> std::vector<Tensor> {
     Fixture f(100'003, DType::bf16);
-    cpu().adamw(f.w, f.m, f.v, f.copy, f.g, kArgs);
+    f.adamw();
     Tensor u = empty_like(f.w);
-    cpu().lamb_direction(u, f.m, f.v, f.w, f.g, kArgs);
-    cpu().lamb_apply(f.w, f.copy, u, 0.1F);
+    cpu().lamb_direction(u, f.tensors(), kArgs);
+    cpu().lamb_apply(f.tensors(), u, {}, 0.1F);
     return {f.w, f.m, f.v, f.copy, u};
   }));
 }

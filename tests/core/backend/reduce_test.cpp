@@ -1,5 +1,5 @@
-// sum_rows and squared_norm.
-#include "core/backend/backend.hpp"
+// sum_rows and squared_norms.
+#include "core/backend/transfer.hpp"
 #include "tests/core/backend/same_for_threads.hpp"
 
 namespace weft {
@@ -34,33 +34,32 @@ TEST(Reduce, SquaredNormIsExactToFp64) {
       const Tensor x = make_random({n}, 2, dtype, 100);
       double expected = 0;
       for (const float v : to_vector(x)) expected += double{v} * double{v};
-      EXPECT_NEAR(cpu().squared_norm(x), expected, 1e-12 * expected);
+      EXPECT_NEAR(squared_norms({x})[0], expected, 1e-12 * expected);
     }
   }
 }
 
 TEST(Reduce, SquaredNormDoesNotOverflowInFp32) {
   const Tensor x = to_tensor({3e30F, -4e30F}, {2});
-  EXPECT_NEAR(cpu().squared_norm(x), 2.5e61, 1e55);
+  EXPECT_NEAR(squared_norms({x})[0], 2.5e61, 1e55);
 }
 
 TEST(Reduce, SquaredNormLetsNanAndInfinityThrough) {
   Tensor x = make_random({70'000}, 3);
   x.data<float>()[69'999] = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(cpu().squared_norm(x), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(squared_norms({x})[0], std::numeric_limits<double>::infinity());
   x.data<float>()[4] = std::nanf("");
-  EXPECT_TRUE(std::isnan(cpu().squared_norm(x)));
+  EXPECT_TRUE(std::isnan(squared_norms({x})[0]));
 }
 
 TEST(Reduce, BitsDoNotDependOnThreads) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const Tensor x = make_random({1001, 133}, 4, dtype);
     EXPECT_TRUE(same_for_threads([&]() -> std::vector<Tensor> {
-      Tensor sums({133}, DType::f32), norm({2}, DType::f32);
+      Tensor sums({133}, DType::f32), square({1}, DType::f64);
       cpu().sum_rows(sums, x);
-      const double squares = cpu().squared_norm(x);
-      std::memcpy(norm.raw(), &squares, sizeof squares);
-      return {sums, norm};
+      cpu().squared_norms(square, {&x, 1});
+      return {sums, square};
     }));
   }
 }

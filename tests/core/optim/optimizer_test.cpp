@@ -171,9 +171,10 @@ TEST(Optimizer, LambOfAShardUsesTheNormsOfTheWhole) {
     std::vector<double> own;
     OptimizerOptions options{.type = OptimizerType::lamb};
     if (rows < 8) {
-      options.sum_over_tensor_ranks = [&](std::span<double> squares) {
-        own.assign(squares.begin(), squares.end());
-        for (std::size_t i = 0; i < rest.size(); ++i) squares[i] += rest[i];
+      options.sum_over_tensor_ranks = [&](Tensor& squares) {
+        double* const values = squares.data<double>();
+        own.assign(values, values + squares.numel());
+        for (std::size_t i = 0; i < rest.size(); ++i) values[i] += rest[i];
       };
     }
     Optimizer({{"w", &p}}, options)

@@ -1,14 +1,15 @@
-// The CPU's caching allocator.
-#include "core/tensor/cpu_allocator.hpp"
+// The caching allocator, and the CPU's memory for it.
+#include "core/tensor/caching_allocator.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstdlib>
-#include <new>
 
 #include <sys/mman.h>
 
 #include "core/base/error.hpp"
+#include "core/tensor/memory_check.hpp"
 
 namespace weft {
 
@@ -24,28 +25,17 @@ std::size_t size_class(std::size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-// Null when there is no memory.
-void* from_system(std::size_t size) {
-  const bool large = size >= kHugePage;
-  const std::size_t alignment = large ? kHugePage : kAlignment;
-  void* p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (p != nullptr && large) madvise(p, size, MADV_HUGEPAGE);
-  return p;
-}
+}  // namespace
 
-[[noreturn]] void fail(std::size_t size, const MemoryStats& stats) {
-  throw Error("out of memory: could not allocate " + std::to_string(size) + " bytes on cpu (" +
-                  std::to_string(stats.in_use) + " in use)",
+void CachingAllocator::fail(std::size_t size) const {
+  throw Error("out of memory: could not allocate " + std::to_string(size) + " bytes on " + name_ +
+                  " (" + std::to_string(stats_.in_use) + " in use)",
               "use a smaller micro_batch, or set train.recompute");
 }
 
-}  // namespace
-
-CpuAllocator::~CpuAllocator() { release_cached(); }
-
-void* CpuAllocator::allocate(std::size_t bytes) {
+void* CachingAllocator::allocate(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
-  if (bytes > PTRDIFF_MAX) fail(bytes, stats_);  // the size class might overflow
+  if (bytes > PTRDIFF_MAX) fail(bytes);  // the size class might overflow
   const std::size_t size = size_class(bytes);
   void* p = nullptr;
   if (auto it = free_.find(size); it != free_.end() && !it->second.empty()) {
@@ -57,40 +47,54 @@ void* CpuAllocator::allocate(std::size_t bytes) {
       release_free_blocks();
       p = from_system(size);
     }
-    if (p == nullptr) fail(size, stats_);
+    if (p == nullptr) fail(size);
     stats_.reserved += size;
   }
   stats_.in_use += size;
   stats_.peak = std::max(stats_.peak, stats_.in_use);
+  forbid_access(p, size);
+  allow_access(p, bytes);
   return p;
 }
 
-void CpuAllocator::deallocate(void* p, std::size_t bytes) noexcept {
+void CachingAllocator::deallocate(void* p, std::size_t bytes) noexcept {
   if (p == nullptr) return;
   const std::size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
+  forbid_access(p, size);
   free_[size].push_back(p);
   stats_.in_use -= size;
 }
 
-MemoryStats CpuAllocator::stats() const {
+MemoryStats CachingAllocator::stats() const {
   const std::lock_guard lock(mutex_);
   return stats_;
 }
 
-void CpuAllocator::release_cached() {
+void CachingAllocator::release_cached() {
   const std::lock_guard lock(mutex_);
   release_free_blocks();
 }
 
-void CpuAllocator::release_free_blocks() {
+void CachingAllocator::release_free_blocks() {
   for (auto& [size, blocks] : free_) {
     for (void* p : blocks) {
-      std::free(p);
+      allow_access(p, size);
+      to_system(p);
       stats_.reserved -= size;
     }
     blocks.clear();
   }
 }
+
+void* CpuAllocator::from_system(std::size_t size) {
+  const bool large = size >= kHugePage;
+  const std::size_t alignment = large ? kHugePage : kAlignment;
+  void* p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (p != nullptr && large) madvise(p, size, MADV_HUGEPAGE);
+  return p;
+}
+
+void CpuAllocator::to_system(void* p) noexcept { std::free(p); }
 
 }  // namespace weft

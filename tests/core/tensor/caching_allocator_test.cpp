@@ -1,6 +1,6 @@
 // The caching allocator: reuse, statistics, alignment, threads, and what it says when memory is
 // out.
-#include "core/tensor/cpu_allocator.hpp"
+#include "core/tensor/caching_allocator.hpp"
 
 #include <cstring>
 #include <fstream>

@@ -1,0 +1,38 @@
+// What the rest may ask of CUDA, in a build with it or without: no CUDA header is needed here.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "core/backend/backend.hpp"
+#include "core/tensor/storage.hpp"
+
+namespace weft {
+
+struct Gpu {
+  std::string name;
+  int major = 0, minor = 0;  // compute capability
+  std::size_t memory = 0;    // bytes
+  int multiprocessors = 0;
+};
+
+// What was built in and what is there, for `weft doctor`. Versions as "13.0"; "" when absent.
+struct CudaReport {
+  bool built = false;  // this program has the CUDA backend
+  std::string runtime, cublaslt, cudnn;
+  std::string driver;     // the newest CUDA that the driver serves
+  std::string problem;    // why no GPU can be used; "" when one can
+  std::string hint;       // what to do about it
+  std::vector<Gpu> gpus;  // all that this process sees
+};
+CudaReport cuda_report();
+
+// GPUs that can be used: 0 without the backend, without a driver, or without a GPU.
+int cuda_device_count();
+
+// Of GPU `index`; made at first use, alive as long as the process. Throw Error when there is none.
+Backend& cuda_backend(int index);
+Allocator& cuda_allocator(int index);
+
+}  // namespace weft

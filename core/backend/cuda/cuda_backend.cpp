@@ -1,0 +1,38 @@
+// The CUDA backend as a whole: its making, copies to and from the host, and what it reports of the
+// machine.
+#include "core/backend/cuda/cuda_backend.hpp"
+
+#include <map>
+#include <mutex>
+
+#include "core/backend/cuda.hpp"
+#include "core/backend/cuda/attention_state.hpp"
+#include "core/backend/cuda/cublaslt_state.hpp"
+
+namespace weft {
+
+CudaBackend::CudaBackend(int device)
+    : runtime_(CudaRuntime::of(device)),
+      cublaslt_(std::make_unique<CublasLt>()),
+      sdpa_(std::make_unique<Sdpa>()) {}
+CudaBackend::~CudaBackend() = default;
+
+void CudaBackend::upload(Tensor& device, const Tensor& host) { runtime_.upload(device, host); }
+void CudaBackend::download(std::span<Tensor> hosts, std::span<const Tensor> devices) {
+  runtime_.download(hosts, devices);
+}
+void CudaBackend::synchronize() { runtime_.synchronize(); }
+
+Backend& cuda_backend(int index) {
+  CudaRuntime::of(index);  // for the thread's current device
+  static std::mutex mutex;
+  static auto* backends = new std::map<int, std::unique_ptr<CudaBackend>>;
+  const std::lock_guard lock(mutex);
+  auto& backend = (*backends)[index];
+  if (!backend) backend = std::make_unique<CudaBackend>(index);
+  return *backend;
+}
+
+Allocator& cuda_allocator(int index) { return CudaRuntime::of(index).allocator(); }
+
+}  // namespace weft

@@ -1,0 +1,79 @@
+// The CUDA backend: cuBLASLt for matrix products, cuDNN for attention, own kernels for the rest.
+// Each body is in the file of its family, the twin of the CPU's file of that name.
+#pragma once
+
+#include <memory>
+
+#include "core/backend/backend.hpp"
+#include "core/backend/cuda/runtime.hpp"
+
+namespace weft {
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(int device);
+  ~CudaBackend() override;
+  std::string_view name() const override { return "cuda"; }
+
+  void upload(Tensor& device, const Tensor& host) override;
+  void download(std::span<Tensor> hosts, std::span<const Tensor> devices) override;
+  void synchronize() override;
+  void fill(Tensor& x, float value) override;
+  void copy(Tensor& y, const Tensor& x) override;
+  void add(Tensor& y, const Tensor& a, const Tensor& b) override;
+  void scale(Tensor& y, const Tensor& x, float alpha) override;
+  void activation_forward(Tensor& y, const Tensor& x, Activation f) override;
+  void activation_backward(Tensor& dx, const Tensor& dy, const Tensor& x, Activation f) override;
+  void bias_activation_forward(Tensor& y, const Tensor& x, const Tensor& bias,
+                               Activation f) override;
+  void bias_activation_backward(Tensor& dx, Tensor& dbias, const Tensor& dy, const Tensor& x,
+                                const Tensor& bias, Activation f) override;
+  void dropout(Tensor& y, const Tensor& x, const Dropout& dropout) override;
+  void matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) override;
+  void attention_forward(Tensor& out, Tensor& lse_BhT, const Tensor& qkv,
+                         const AttentionArgs& args) override;
+  void attention_backward(Tensor& dqkv, const Tensor& dout, const Tensor& qkv, const Tensor& out,
+                          const Tensor& lse_BhT, const AttentionArgs& args) override;
+  void layer_norm_forward(Tensor& y, Tensor& mean_N, Tensor& rstd_N, const Tensor& x,
+                          const Tensor& gamma, const Tensor& beta, float eps) override;
+  void layer_norm_backward(Tensor& dx, Tensor& dgamma, Tensor& dbeta, const Tensor& dy,
+                           const Tensor& x, const Tensor& mean_N, const Tensor& rstd_N,
+                           const Tensor& gamma) override;
+  void residual_norm_forward(Tensor& y, Tensor& sum, Tensor& mean_N, Tensor& rstd_N,
+                             const ResidualNorm& in) override;
+  void residual_norm_backward(Tensor& dx, Tensor& dresidual, Tensor& dbias, Tensor& dgamma,
+                              Tensor& dbeta, const Tensor& dy, const Tensor& sum,
+                              const Tensor& mean_N, const Tensor& rstd_N, const Tensor& gamma,
+                              const Dropout& dropout) override;
+  void gather_rows(Tensor& y, const Tensor& x, const Tensor& index,
+                   std::int64_t first_row) override;
+  void scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index,
+                        std::int64_t first_row) override;
+  void cross_entropy_parts(Tensor& parts_N3, const Tensor& logits_NV, const Tensor& targets_N,
+                           std::int64_t first_column) override;
+  void cross_entropy_join(Tensor& sums, Tensor& lse_N, const Tensor& parts_tN3,
+                          const Tensor& targets_N) override;
+  void cross_entropy_backward(Tensor& dlogits, const Tensor& logits_NV, const Tensor& targets_N,
+                              const Tensor& lse_N, const Tensor& scale,
+                              std::int64_t first_column) override;
+  void sum_rows(Tensor& y_C, const Tensor& x_NC) override;
+  void squared_norms(Tensor& sums, std::span<const Tensor> xs) override;
+  void adamw(std::span<const AdamTensors> parameters, const AdamArgs& args) override;
+  void lamb_direction(Tensor& u, const AdamTensors& parameter, const AdamArgs& args) override;
+  void lamb_apply(const AdamTensors& parameter, const Tensor& u, const Tensor& squares,
+                  float lr) override;
+
+ private:
+  cudaStream_t stream() const { return runtime_.stream(); }
+  Device device() const { return {DeviceType::cuda, runtime_.device()}; }
+  // Uninitialised memory for the length of a call.
+  Tensor scratch(Shape shape, DType dtype) const { return Tensor(shape, dtype, device()); }
+
+  CudaRuntime& runtime_;
+  struct CublasLt;  // matmul.cpp: handle, chosen algorithms
+  std::unique_ptr<CublasLt> cublaslt_;
+  struct Sdpa;  // attention.cpp: cuDNN's plans
+  std::unique_ptr<Sdpa> sdpa_;
+};
+
+}  // namespace weft

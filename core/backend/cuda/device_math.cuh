@@ -1,0 +1,113 @@
+// What the kernels share: conversions to fp32 and back, accesses of 16 bytes, sums over a warp and
+// over a block.
+#pragma once
+
+#include <cstdint>
+
+#include <cuda_runtime.h>
+
+#include "core/tensor/dtype.hpp"
+
+#ifdef __CUDA_ARCH__
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#endif
+
+namespace weft {
+
+inline constexpr int kWarp = 32;
+inline constexpr unsigned kAllLanes = 0xFFFFFFFFU;
+
+// ---- elements -----------------------------------------------------------------------------------
+
+__device__ inline float to_float(float x) { return x; }
+__device__ inline float to_float(bfloat16 x) {
+  return __uint_as_float(static_cast<std::uint32_t>(x.bits) << 16);
+}
+__device__ inline float to_float(float16 x) {
+#ifdef __CUDA_ARCH__
+  return __half2float(__ushort_as_half(x.bits));
+#else
+  return static_cast<float>(x);
+#endif
+}
+
+// Rounded to nearest even, as on the CPU; NaN stays NaN.
+template <class T>
+__device__ T from_float(float x);
+template <>
+__device__ inline float from_float<float>(float x) {
+  return x;
+}
+template <>
+__device__ inline bfloat16 from_float<bfloat16>(float x) {
+  bfloat16 y;
+#ifdef __CUDA_ARCH__
+  y.bits = __bfloat16_as_ushort(__float2bfloat16_rn(x));
+#else
+  y.bits = bfloat16::round(x);
+#endif
+  return y;
+}
+template <>
+__device__ inline float16 from_float<float16>(float x) {
+  float16 y;
+#ifdef __CUDA_ARCH__
+  y.bits = __half_as_ushort(__float2half_rn(x));
+#else
+  y.bits = float16(x).bits;
+#endif
+  return y;
+}
+
+// ---- accesses of 16 bytes -----------------------------------------------------------------------
+
+// N elements that move together, in one access when N * sizeof(T) is 16.
+template <class T, int N>
+struct alignas(sizeof(T) * N) Pack {
+  T v[N];
+};
+
+template <class T>
+inline constexpr int kPackSize = 16 / static_cast<int>(sizeof(T));
+
+template <int N, class T>
+__device__ inline void load_pack(float (&out)[N], const T* from) {
+  const auto pack = *reinterpret_cast<const Pack<T, N>*>(from);
+  for (int i = 0; i < N; ++i) out[i] = to_float(pack.v[i]);
+}
+
+template <int N, class T>
+__device__ inline void store_pack(T* to, const float (&in)[N]) {
+  Pack<T, N> pack;
+  for (int i = 0; i < N; ++i) pack.v[i] = from_float<T>(in[i]);
+  *reinterpret_cast<Pack<T, N>*>(to) = pack;
+}
+
+// ---- sums ---------------------------------------------------------------------------------------
+
+template <class T>
+__device__ inline T warp_sum(T x) {
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(kAllLanes, x, offset);
+  return x;
+}
+
+__device__ inline float warp_max(float x) {
+  for (int offset = kWarp / 2; offset > 0; offset /= 2)
+    x = fmaxf(x, __shfl_xor_sync(kAllLanes, x, offset));
+  return x;
+}
+
+// The sum of x over a block of a whole number of warps, in every thread and with the same bits.
+// `scratch` is shared memory of one T per warp; it may be used again after the next barrier.
+template <class T>
+__device__ inline T block_sum(T x, T* scratch) {
+  x = warp_sum(x);
+  const unsigned warps = blockDim.x / kWarp;
+  if (threadIdx.x % kWarp == 0) scratch[threadIdx.x / kWarp] = x;
+  __syncthreads();
+  x = threadIdx.x % kWarp < warps ? scratch[threadIdx.x % kWarp] : T(0);
+  return warp_sum(x);
+}
+
+}  // namespace weft

@@ -1,0 +1,151 @@
+// Filling, copying with conversion, sums and multiples. All are bound by memory: each thread moves
+// a pack of elements at a time, 16 bytes of the widest type.
+#include "core/backend/cuda/cuda_backend.hpp"
+#include "core/backend/cuda/device_math.cuh"
+#include "core/backend/cuda/dispatch.hpp"
+#include "core/backend/cuda/launch.cuh"
+
+namespace weft {
+
+namespace {
+
+constexpr int kBlock = 256;
+
+template <class T>
+__global__ void fill_kernel(T* x, T value, std::int64_t n) {
+  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step)
+    x[i] = value;
+}
+
+// y = alpha x, converted. The packs of N elements first, then what is left over.
+template <int N, class Y, class X>
+__global__ void scale_kernel(Y* y, const X* x, float alpha, std::int64_t n) {
+  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = thread; i < n / N; i += step) {
+    float v[N];
+    load_pack<N>(v, x + i * N);
+    for (float& e : v) e *= alpha;
+    store_pack<N>(y + i * N, v);
+  }
+  for (std::int64_t i = n / N * N + thread; i < n; i += step)
+    y[i] = from_float<Y>(alpha * to_float(x[i]));
+}
+
+// y = a + b.
+template <int N, class Y, class A, class B>
+__global__ void add_kernel(Y* y, const A* a, const B* b, std::int64_t n) {
+  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = thread; i < n / N; i += step) {
+    float va[N], vb[N];
+    load_pack<N>(va, a + i * N);
+    load_pack<N>(vb, b + i * N);
+    for (int k = 0; k < N; ++k) va[k] += vb[k];
+    store_pack<N>(y + i * N, va);
+  }
+  for (std::int64_t i = n / N * N + thread; i < n; i += step)
+    y[i] = from_float<Y>(to_float(a[i]) + to_float(b[i]));
+}
+
+template <class T>
+void fill_with(Tensor& x, T value, cudaStream_t stream) {
+  const std::int64_t n = x.numel();
+  if (n == 0) return;
+  WEFT_LAUNCH((fill_kernel<T>), blocks_for(n, kBlock), kBlock, 0, stream, static_cast<T*>(x.raw()),
+              value, n);
+}
+
+// Calls f with the elements that move together, as a constant: a pack of the widest type when all
+// tensors begin at a multiple of a pack's bytes, else 1.
+template <class F>
+void with_pack(std::initializer_list<const Tensor*> tensors, F&& f) {
+  std::size_t widest = 0;
+  for (const Tensor* t : tensors) widest = std::max(widest, size_of(t->dtype()));
+  const std::size_t elements = 16 / widest;
+  for (const Tensor* t : tensors) {
+    if (!aligned_for(elements * size_of(t->dtype()), *t))
+      return f(std::integral_constant<int, 1>{});
+  }
+  if (elements == 8) return f(std::integral_constant<int, 8>{});
+  f(std::integral_constant<int, 4>{});
+}
+
+// Packs of 8 are for 16-bit types alone.
+template <int N, class... T>
+constexpr bool kFits = ((N * sizeof(T) <= 16) && ...);
+
+void scale_into(Tensor& y, const Tensor& x, float alpha, std::string_view kernel,
+                cudaStream_t stream) {
+  const std::int64_t n = x.numel();
+  if (n == 0) return;
+  with_floating_type(y.dtype(), kernel, [&]<class Y>(Y) {
+    with_floating_type(x.dtype(), kernel, [&]<class X>(X) {
+      with_pack({&y, &x}, [&]<int N>(std::integral_constant<int, N>) {
+        if constexpr (kFits<N, Y, X>) {
+          WEFT_LAUNCH((scale_kernel<N, Y, X>), blocks_for(n, kBlock * N), kBlock, 0, stream,
+                      y.data<Y>(), x.data<X>(), alpha, n);
+        }
+      });
+    });
+  });
+}
+
+}  // namespace
+
+void CudaBackend::fill(Tensor& x, float value) {
+  switch (x.dtype()) {
+    case DType::f32:
+      return fill_with(x, value, stream());
+    case DType::bf16:
+      return fill_with(x, bfloat16(value), stream());
+    case DType::f16:
+      return fill_with(x, float16(value), stream());
+    case DType::i32:
+      return fill_with(x, static_cast<std::int32_t>(value), stream());
+    case DType::u8:
+      return fill_with(x, static_cast<std::uint8_t>(value), stream());
+    case DType::f64:
+      return fill_with(x, static_cast<double>(value), stream());
+  }
+}
+
+void CudaBackend::copy(Tensor& y, const Tensor& x) {
+  if (y.device() != x.device()) {  // one of them is a host tensor
+    const Tensor converted = [&] {
+      if (x.dtype() == y.dtype()) return x;
+      Tensor c(x.shape(), y.dtype(), x.device());
+      backend(c).copy(c, x);
+      return c;
+    }();
+    if (y.device().type == DeviceType::cpu) return download({&y, 1}, {&converted, 1});
+    return upload(y, converted);
+  }
+  if (y.dtype() != x.dtype()) return scale_into(y, x, 1, "copy", stream());
+  check_cuda(cudaMemcpyAsync(y.raw(), x.raw(), x.bytes(), cudaMemcpyDeviceToDevice, stream()),
+             "copying on the device");
+}
+
+void CudaBackend::add(Tensor& y, const Tensor& a, const Tensor& b) {
+  const std::int64_t n = y.numel();
+  if (n == 0) return;
+  with_floating_type(y.dtype(), "add", [&]<class Y>(Y) {
+    with_floating_type(a.dtype(), "add", [&]<class A>(A) {
+      with_floating_type(b.dtype(), "add", [&]<class B>(B) {
+        with_pack({&y, &a, &b}, [&]<int N>(std::integral_constant<int, N>) {
+          if constexpr (kFits<N, Y, A, B>) {
+            WEFT_LAUNCH((add_kernel<N, Y, A, B>), blocks_for(n, kBlock * N), kBlock, 0, stream(),
+                        y.data<Y>(), a.data<A>(), b.data<B>(), n);
+          }
+        });
+      });
+    });
+  });
+}
+
+void CudaBackend::scale(Tensor& y, const Tensor& x, float alpha) {
+  scale_into(y, x, alpha, "scale", stream());
+}
+
+}  // namespace weft

@@ -1,0 +1,117 @@
+// The CUDA runtime as the backend uses it: errors, streams, events, memory of the device and pinned
+// memory of the host.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <cuda_runtime.h>
+
+#include "core/tensor/caching_allocator.hpp"
+#include "core/tensor/tensor.hpp"
+
+namespace weft {
+
+// Throws Error naming `what` and CUDA's own words unless `code` is success.
+void check_cuda(cudaError_t code, std::string_view what);
+
+class CudaEvent {
+ public:
+  CudaEvent();
+  ~CudaEvent();
+  CudaEvent(const CudaEvent&) = delete;
+  CudaEvent& operator=(const CudaEvent&) = delete;
+  cudaEvent_t get() const { return event_; }
+
+  void record(cudaStream_t stream);           // everything issued on it so far
+  void make_wait(cudaStream_t stream) const;  // what is issued on it from now on
+  void wait() const;                          // the calling thread
+  bool done() const;                          // without waiting; true before any record()
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+class CudaStream {
+ public:
+  enum class Priority { normal, high };
+  explicit CudaStream(Priority priority = Priority::normal);
+  ~CudaStream();
+  CudaStream(const CudaStream&) = delete;
+  CudaStream& operator=(const CudaStream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+// Page-locked host memory, which the device reads and writes at full speed while the host goes on.
+class PinnedBuffer {
+ public:
+  explicit PinnedBuffer(std::size_t bytes);
+  ~PinnedBuffer();
+  PinnedBuffer(const PinnedBuffer&) = delete;
+  PinnedBuffer& operator=(const PinnedBuffer&) = delete;
+  std::byte* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+class CudaAllocator final : public CachingAllocator {
+ public:
+  explicit CudaAllocator(int device);
+  ~CudaAllocator() override { release_cached(); }
+
+ private:
+  void* from_system(std::size_t bytes) override;
+  void to_system(void* p) noexcept override;
+  int device_;
+};
+
+// One GPU of this process: all kernels run on its compute stream, one after the other.
+class CudaRuntime {
+ public:
+  // Made at first use, never destroyed; becomes the calling thread's current device. Throws Error
+  // when there is no such GPU.
+  static CudaRuntime& of(int device);
+
+  int device() const { return device_; }
+  cudaStream_t stream() const { return compute_.get(); }
+  const cudaDeviceProp& properties() const { return properties_; }
+  CudaAllocator& allocator() { return allocator_; }
+
+  // As Backend's: in the order of the compute stream.
+  void upload(Tensor& device, const Tensor& host);
+  void download(std::span<Tensor> hosts, std::span<const Tensor> devices);
+  void synchronize();
+
+ private:
+  explicit CudaRuntime(int device);
+
+  // Copies through pinned memory in pieces, so that the host may go on (upload) or waits for no
+  // more than it must (download).
+  static constexpr std::size_t kPiece = std::size_t{4} << 20;
+  struct Stage {
+    PinnedBuffer memory{kPiece};
+    CudaEvent used;  // when the device is done with it
+  };
+  Stage& next_stage();  // one the device is done with
+
+  int device_;
+  cudaDeviceProp properties_{};
+  CudaStream compute_;
+  CudaAllocator allocator_;
+  std::array<Stage, 4> stages_;
+  std::size_t turn_ = 0;
+  std::mutex staging_;
+};
+
+}  // namespace weft

@@ -1,0 +1,26 @@
+// A build without the CUDA backend.
+#include "core/backend/cuda.hpp"
+#include "core/base/error.hpp"
+
+namespace weft {
+
+namespace {
+
+constexpr const char* kProblem = "this build has no CUDA backend";
+constexpr const char* kHint = "build with cmake --preset cuda, or use --device cpu";
+
+}  // namespace
+
+CudaReport cuda_report() {
+  CudaReport report;
+  report.problem = kProblem;
+  report.hint = kHint;
+  return report;
+}
+
+int cuda_device_count() { return 0; }
+
+Backend& cuda_backend(int) { throw Error(kProblem, kHint); }
+Allocator& cuda_allocator(int) { throw Error(kProblem, kHint); }
+
+}  // namespace weft

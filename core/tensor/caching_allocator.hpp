@@ -1,0 +1,53 @@
+// The caching allocator: freed blocks are kept by size class and handed out again.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/tensor/storage.hpp"
+
+namespace weft {
+
+// Training allocates the same sizes every step; going to the system each time would cost page
+// faults on the CPU, and a synchronisation on a GPU. Thread-safe: communication and loader threads
+// allocate too.
+//
+// A freed block is handed out again at once. On a GPU that is right because work is done in the
+// order in which it was issued: what still reads the block was issued before. Whoever lets another
+// stream read a tensor keeps it until the compute stream has waited for that.
+class CachingAllocator : public Allocator {
+ public:
+  void* allocate(std::size_t bytes) final;
+  void deallocate(void* p, std::size_t bytes) noexcept final;
+  MemoryStats stats() const final;
+  void release_cached() final;
+
+ protected:
+  // `name` is the device's in messages. Derived classes call release_cached() when destroyed.
+  explicit CachingAllocator(std::string name) : name_(std::move(name)) {}
+
+ private:
+  virtual void* from_system(std::size_t bytes) = 0;  // 64-byte aligned; null when there is none
+  virtual void to_system(void* p) noexcept = 0;
+  void release_free_blocks();  // with the lock held
+  [[noreturn]] void fail(std::size_t size) const;
+
+  std::string name_;
+  mutable std::mutex mutex_;
+  std::map<std::size_t, std::vector<void*>> free_;  // by size class
+  MemoryStats stats_;
+};
+
+class CpuAllocator final : public CachingAllocator {
+ public:
+  CpuAllocator() : CachingAllocator("cpu") {}
+  ~CpuAllocator() override { release_cached(); }
+
+ private:
+  void* from_system(std::size_t bytes) override;
+  void to_system(void* p) noexcept override;
+};
+
+}  // namespace weft
