@@ -2,7 +2,7 @@
 # Installs what the tests need, configures, builds and runs them: tests/run.sh [OPTION]... [CTEST OPTION]...
 #
 #   --fast             only the tests labelled fast
-#   --preset NAME      cpu (default), asan or tsan
+#   --preset NAME      cpu (default), cuda, asan or tsan
 #   --programs PREFIX  build and run only the test programs whose names begin so: core_, core_text, parallel
 #
 # Everything else goes to ctest: -R REGEX, -L LABEL, -V ... WEFT_SKIP_INSTALL=1 leaves the machine's packages alone.
@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --fast) ctest_options+=(-L '^fast$') ;;
     --preset)
-      preset=${2:?--preset needs a name: cpu, asan, tsan}
+      preset=${2:?--preset needs a name: cpu, cuda, asan, tsan}
       shift
       ;;
     --programs)
