@@ -1,5 +1,19 @@
-// Where tests find their data and the program; the build defines both for this file alone.
+// Where tests find their data and the program: the build defines both for this file alone, the
+// environment may say otherwise (tests/gpu.sh on another machine).
+#include <cstdlib>
+
 namespace weft {
-extern const char* const kTestDir = WEFT_TEST_DIR_PATH;
-extern const char* const kWeftBinary = WEFT_BINARY_PATH;
+
+namespace {
+
+const char* from_environment(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : otherwise;
+}
+
+}  // namespace
+
+extern const char* const kTestDir = from_environment("WEFT_TEST_DIR", WEFT_TEST_DIR_PATH);
+extern const char* const kWeftBinary = from_environment("WEFT_TEST_BINARY", WEFT_BINARY_PATH);
+
 }  // namespace weft

@@ -2,7 +2,7 @@
 #pragma once
 
 namespace weft {
-extern const char* const kTestDir;     // the folder tests/ of the source tree
+extern const char* const kTestDir;     // the folder tests/ of the sources
 extern const char* const kWeftBinary;  // the built program
 }  // namespace weft
 

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Tests Weft on a machine with a GPU, which needs NVIDIA's driver and libraries and nothing else.
+#
+#   tests/gpu.sh pack    in the sources, on a machine with or without a GPU: builds, and makes the archive
+#                        build/cuda/weft-gpu-tests-*.tar.gz (under 60 MB)
+#   ./gpu.sh [RESULTS]   in the unpacked archive: runs everything; logs and figures into RESULTS (./results)
+#
+# Status 0 when all passed, 1 when something failed, 77 when there is no GPU: then only the start was tried.
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+pack() {
+  set -e
+  cd "$here/.."
+  [ "${WEFT_SKIP_INSTALL:-}" = 1 ] || launch/install-packages.sh build test
+  cmake --preset cuda -DWEFT_BUILD_BENCHMARKS=ON
+  cmake --build --preset cuda --parallel "$(nproc)"
+  local version name
+  version=$(git describe --always --dirty 2>/dev/null || echo unknown)
+  name=weft-gpu-tests-$version-$(uname -m)
+  (cd build/cuda && cpack -G TGZ -D CPACK_PACKAGE_FILE_NAME="$name" \
+    -D CPACK_INSTALL_CMAKE_PROJECTS="$PWD;weft;gpu_bundle;/" -D CPACK_COMPONENTS_ALL=gpu_bundle)
+  local size
+  size=$(stat -c %s "build/cuda/$name.tar.gz")
+  echo "build/cuda/$name.tar.gz: $((size / 1000000)) MB"
+  [ "$size" -lt 60000000 ] || { echo "error: the archive is larger than 60 MB" >&2; exit 1; }
+}
+
+if [ "${1:-}" = pack ]; then
+  pack
+  exit
+fi
+case ${1:-} in -h | --help)
+  sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  exit 0
+  ;;
+esac
+[ -x "$here/bin/weft" ] || { echo "error: no $here/bin/weft: unpack the archive that tests/gpu.sh pack makes" >&2; exit 2; }
+
+results=${1:-results}
+mkdir -p "$results"
+results=$(cd "$results" && pwd)
+cd "$here" || exit
+
+# Open MPI's libraries look for each other where they were installed once, or here.
+export LD_LIBRARY_PATH=$here/lib/weft${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+
+# NVIDIA's libraries: the system's, the toolkit's, or those that a Python environment brought.
+nvidia_folders() {
+  printf '%s\n' /usr/local/cuda/lib64 /usr/local/cuda/lib
+  python3 -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])' 2>/dev/null |
+    while read -r site; do find "$site/nvidia" -maxdepth 3 -type d -name lib 2>/dev/null; done
+}
+if ldd bin/weft | grep -q 'not found'; then
+  for folder in $(nvidia_folders); do LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$folder; done
+fi
+export PATH=$here/bin:$PATH OPAL_PREFIX=$here OMPI_MCA_mpi_yield_when_idle=1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export WEFT_TEST_DIR=$here/tests WEFT_TEST_BINARY=$here/bin/weft WEFT_TEST_DEVICE=cuda
+
+failed=()
+try() { # try NAME COMMAND...: a line with the verdict, the rest into a log
+  local name=$1 start=$SECONDS verdict=ok
+  shift
+  "$@" >"$results/$name.log" 2>&1 || verdict=FAILED
+  printf '%-7s %-32s %4d s   %s\n' "$verdict" "$name" $((SECONDS - start)) "$(tail -n 1 "$results/$name.log")"
+  [ $verdict = ok ] || failed+=("$name")
+}
+
+finish() {
+  echo
+  if [ ${#failed[@]} -eq 0 ]; then
+    echo "all passed; logs in $results"
+    exit 0
+  fi
+  for name in "${failed[@]}"; do
+    echo "== $name"
+    grep -E 'FAILED|Failure|error|Error' "$results/$name.log" | head -n 8
+  done
+  exit 1
+}
+
+try version weft --version
+[ ${#failed[@]} -eq 0 ] || { cat "$results/version.log"; finish; }
+try doctor weft doctor
+if ! weft doctor --json 2>/dev/null | grep -q '"gpu'; then
+  cat "$results/doctor.log"
+  echo "there is no GPU: nothing was tested"
+  exit 77
+fi
+try doctor-rates weft doctor --gpu
+cat "$results/doctor-rates.log"
+
+for program in core_tensor core_backend core_ops core_autograd core_nn core_optim models models_bert; do
+  [ -x "bin/${program}_test" ] && try "$program" "${program}_test" --gtest_brief=1
+done
+for ranks in 1 2 4; do
+  try "parallel-$ranks-ranks" mpirun -np $ranks --bind-to none "$here/bin/parallel_test" --gtest_brief=1
+done
+try training tests/launch/device_training.sh bin/weft tests/data/corpus/train.txt
+cat "$results/training.log"
+if command -v compute-sanitizer >/dev/null; then
+  for tool in memcheck racecheck synccheck; do
+    try "sanitizer-$tool" compute-sanitizer --tool $tool --error-exitcode 1 \
+      "$here/bin/core_backend_test" --gtest_brief=1
+  done
+else
+  echo "compute-sanitizer is not installed: left out"
+fi
+finish
