@@ -3,37 +3,46 @@
 #
 #   tests/gpu.sh pack    in the sources, on a machine with or without a GPU: builds, and makes the archive
 #                        build/cuda/weft-gpu-tests-*.tar.gz (under 60 MB)
+#   tests/gpu.sh archive BUILD-FOLDER    the archive alone, of a finished build
 #   ./gpu.sh [RESULTS]   in the unpacked archive: runs everything; logs and figures into RESULTS (./results)
 #
 # Status 0 when all passed, 1 when something failed, 77 when there is no GPU: then only the start was tried.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-pack() {
-  set -e
-  cd "$here/.."
-  [ "${WEFT_SKIP_INSTALL:-}" = 1 ] || launch/install-packages.sh build test
-  cmake --preset cuda -DWEFT_BUILD_BENCHMARKS=ON
-  cmake --build --preset cuda --parallel "$(nproc)"
-  local version name
-  version=$(git describe --always --dirty 2>/dev/null || echo unknown)
+archive() { # archive BUILD-FOLDER
+  local build version name size
+  build=$(cd "$1" && pwd)
+  version=$(git -C "$here" describe --always --dirty 2>/dev/null || echo unknown)
   name=weft-gpu-tests-$version-$(uname -m)
-  (cd build/cuda && cpack -G TGZ -D CPACK_PACKAGE_FILE_NAME="$name" \
-    -D CPACK_INSTALL_CMAKE_PROJECTS="$PWD;weft;gpu_bundle;/" -D CPACK_COMPONENTS_ALL=gpu_bundle)
-  local size
-  size=$(stat -c %s "build/cuda/$name.tar.gz")
-  echo "build/cuda/$name.tar.gz: $((size / 1000000)) MB"
+  (cd "$build" && cpack -G TGZ -D CPACK_PACKAGE_FILE_NAME="$name" \
+    -D CPACK_INSTALL_CMAKE_PROJECTS="$build;weft;gpu_bundle;/") || exit 1
+  size=$(stat -c %s "$build/$name.tar.gz")
+  echo "$build/$name.tar.gz: $((size / 1000000)) MB"
   [ "$size" -lt 60000000 ] || { echo "error: the archive is larger than 60 MB" >&2; exit 1; }
 }
 
-if [ "${1:-}" = pack ]; then
-  pack
-  exit
-fi
-case ${1:-} in -h | --help)
-  sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
-  exit 0
-  ;;
+pack() {
+  cd "$here/.." || exit
+  [ "${WEFT_SKIP_INSTALL:-}" = 1 ] || launch/install-packages.sh build test || exit 1
+  cmake --preset cuda -DWEFT_BUILD_BENCHMARKS=ON || exit 1
+  cmake --build --preset cuda --parallel "$(nproc)" || exit 1
+  archive build/cuda
+}
+
+case ${1:-} in
+  pack)
+    pack
+    exit
+    ;;
+  archive)
+    archive "${2:?usage: gpu.sh archive BUILD-FOLDER}"
+    exit
+    ;;
+  -h | --help)
+    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 0
+    ;;
 esac
 [ -x "$here/bin/weft" ] || { echo "error: no $here/bin/weft: unpack the archive that tests/gpu.sh pack makes" >&2; exit 2; }
 
@@ -55,6 +64,7 @@ if ldd bin/weft | grep -q 'not found'; then
   for folder in $(nvidia_folders); do LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$folder; done
 fi
 export PATH=$here/bin:$PATH OPAL_PREFIX=$here OMPI_MCA_mpi_yield_when_idle=1
+export OMPI_MCA_plm=isolated  # one host: no ssh is needed
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 export WEFT_TEST_DIR=$here/tests WEFT_TEST_BINARY=$here/bin/weft WEFT_TEST_DEVICE=cuda
 
@@ -85,6 +95,7 @@ try version weft --version
 try doctor weft doctor
 if ! weft doctor --json 2>/dev/null | grep -q '"gpu'; then
   cat "$results/doctor.log"
+  [ ${#failed[@]} -eq 0 ] || finish
   echo "there is no GPU: nothing was tested"
   exit 77
 fi

@@ -18,8 +18,8 @@ for file in share/bash-completion/completions/weft share/weft/configs share/doc/
   [ -e "$root/$file" ] || { echo "the archive lacks $file"; exit 1; }
 done
 
-# What may come from the system: the C and C++ run time, and Open MPI with what it brings.
-system='linux-vdso|ld-linux|lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|mpi|open-rte|open-pal|hwloc|event_core|event_pthreads|udev|cap)\.|lib(event_core|event_pthreads)-'
+# What may come from the system: the C and C++ run time, NVIDIA's libraries, and Open MPI with what it brings.
+system='linux-vdso|ld-linux|lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|mpi|open-rte|open-pal|hwloc|event_core|event_pthreads|udev|cap|cublasLt|cublas|cudnn|nccl)\.|lib(event_core|event_pthreads)-'
 foreign=$(ldd "$root/bin/weft" | grep -vF "$root" | grep -vF "bin/../lib" | grep -vE "$system" || true)
 if [ -n "$foreign" ]; then
   echo "not in the archive:"

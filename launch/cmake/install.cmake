@@ -15,12 +15,13 @@ install(CODE "
   execute_process(COMMAND \"$<TARGET_FILE:weft>\" completion bash OUTPUT_FILE \"\${folder}/weft\" COMMAND_ERROR_IS_FATAL ANY)")
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 
-# The libraries of the archive: all but the C and C++ run time, which every system has, and Open MPI with what it
-# brings, which must be the one of the machine: it knows the network and the job launcher (docs/launch.md).
+# The libraries of the archive: all but the C and C++ run time, which every system has, NVIDIA's, and Open MPI with
+# what it brings, which must be the one of the machine: it knows the network and the job launcher (docs/launch.md).
 install(RUNTIME_DEPENDENCY_SET weft_dependencies
   PRE_EXCLUDE_REGEXES
     "^ld-linux" "^lib(c|m|dl|rt|pthread|gcc_s|stdc\\+\\+)\\.so"
     "^libmpi" "^libopen-(rte|pal)" "^libhwloc" "^libevent" "^libpmix" "^libudev" "^libcap"
+    "^lib(cuda|cublas|cublasLt|cudnn|nccl)\\.so"
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/weft COMPONENT libraries EXCLUDE_FROM_ALL)
 
 set(CPACK_GENERATOR TGZ)
