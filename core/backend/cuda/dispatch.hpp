@@ -1,8 +1,11 @@
-// The element type at run time.
+// The element type, and how many elements move together, at run time.
 #pragma once
 
+#include <algorithm>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "core/base/error.hpp"
 #include "core/tensor/tensor.hpp"
@@ -23,5 +26,24 @@ void with_floating_type(DType dtype, std::string_view kernel, F&& f) {
 inline bool aligned_for(std::size_t bytes, const Tensor& x) {
   return reinterpret_cast<std::uintptr_t>(x.raw()) % bytes == 0;
 }
+
+// Calls f with the elements that move together, as a constant: a pack of the widest type when all
+// tensors begin at a multiple of a pack's bytes, else 1.
+template <class F>
+void with_pack(std::initializer_list<const Tensor*> tensors, F&& f) {
+  std::size_t widest = 0;
+  for (const Tensor* t : tensors) widest = std::max(widest, size_of(t->dtype()));
+  const std::size_t elements = 16 / widest;
+  for (const Tensor* t : tensors) {
+    if (!aligned_for(elements * size_of(t->dtype()), *t))
+      return f(std::integral_constant<int, 1>{});
+  }
+  if (elements == 8) return f(std::integral_constant<int, 8>{});
+  f(std::integral_constant<int, 4>{});
+}
+
+// Packs of 8 are for 16-bit types alone.
+template <int N, class... T>
+inline constexpr bool kFits = ((N * sizeof(T) <= 16) && ...);
 
 }  // namespace weft

@@ -57,25 +57,6 @@ void fill_with(Tensor& x, T value, cudaStream_t stream) {
               value, n);
 }
 
-// Calls f with the elements that move together, as a constant: a pack of the widest type when all
-// tensors begin at a multiple of a pack's bytes, else 1.
-template <class F>
-void with_pack(std::initializer_list<const Tensor*> tensors, F&& f) {
-  std::size_t widest = 0;
-  for (const Tensor* t : tensors) widest = std::max(widest, size_of(t->dtype()));
-  const std::size_t elements = 16 / widest;
-  for (const Tensor* t : tensors) {
-    if (!aligned_for(elements * size_of(t->dtype()), *t))
-      return f(std::integral_constant<int, 1>{});
-  }
-  if (elements == 8) return f(std::integral_constant<int, 8>{});
-  f(std::integral_constant<int, 4>{});
-}
-
-// Packs of 8 are for 16-bit types alone.
-template <int N, class... T>
-constexpr bool kFits = ((N * sizeof(T) <= 16) && ...);
-
 void scale_into(Tensor& y, const Tensor& x, float alpha, std::string_view kernel,
                 cudaStream_t stream) {
   const std::int64_t n = x.numel();
