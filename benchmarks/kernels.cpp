@@ -1,47 +1,86 @@
-// Times the CPU kernels on the shapes of a BERT-base step (batch 8, 128 tokens, 160 masked places)
-// and sets each against the machine's own peaks: kernels [SECONDS_PER_KERNEL]
+// Times the kernels of a device on the shapes of a BERT-base step (128 tokens, 15% of them masked)
+// and sets each against the device's own peaks: kernels --help
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <omp.h>
 
-#include "core/backend/backend.hpp"
+#include "core/backend/transfer.hpp"
+#include "core/base/error.hpp"
 
 namespace {
 
 using namespace weft;
 
-constexpr std::int64_t kBatch = 8, kTokens = 128, kHidden = 768, kInner = 3072, kHeads = 12,
-                       kVocabulary = 30522, kMasked = 160, kRows = kBatch * kTokens;
-double seconds_per_kernel = 0.5;
+constexpr std::int64_t kTokens = 128, kHidden = 768, kInner = 3072, kHeads = 12,
+                       kVocabulary = 30522;
+
+struct Options {
+  Device device;
+  std::int64_t batch = 8;
+  double seconds = 0.5;  // for each kernel
+
+  std::int64_t rows() const { return batch * kTokens; }
+  std::int64_t masked() const { return rows() * 5 / 32; }
+};
+Options options;
+
+bool on_cpu() { return options.device.type == DeviceType::cpu; }
 
 // One thread is timed by the processor time it took, so that a busy machine counts little.
 double now() {
+  const bool processor_time = on_cpu() && omp_get_max_threads() == 1;
   timespec t{};
-  clock_gettime(omp_get_max_threads() == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  clock_gettime(processor_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-// Seconds of the fastest call: what the others took longer is somebody else's.
+// Seconds of one call, by the fastest of many turns: what the others took longer is somebody
+// else's. A GPU gets several calls a turn, so that the wait at its end counts little.
 double best_time(const std::function<void()>& call) {
-  call();
+  const int calls = on_cpu() ? 1 : 20;
+  const auto turn = [&] {
+    for (int i = 0; i < calls; ++i) call();
+    backend(options.device).synchronize();
+  };
+  turn();
   double best = 1e30;
   const double start = now();
-  for (double before = start; before - start < seconds_per_kernel; before = now()) {
-    call();
-    best = std::min(best, now() - before);
+  for (double before = start; before - start < options.seconds; before = now()) {
+    turn();
+    best = std::min(best, (now() - before) / calls);
   }
   return best;
 }
 
+Tensor empty(const Shape& shape, DType dtype) { return Tensor(shape, dtype, options.device); }
+
+// Noise in [-0.02, 0.02): a GPU draws less power, and runs faster, on numbers that are all the
+// same.
 Tensor filled(const Shape& shape, DType dtype) {
-  Tensor x(shape, dtype);
-  backend(x).fill(x, 0.01F);
+  Tensor host(shape, DType::f32);
+  auto* const values = host.data<float>();
+  constexpr std::int64_t kPeriod = 1 << 20;
+  for (std::int64_t i = 0; i < host.numel(); ++i) {
+    values[i] = i < kPeriod
+                    ? 0.04F * (uniform_from(philox_u32({}, static_cast<std::uint64_t>(i))) - 0.5F)
+                    : values[i - kPeriod];
+  }
+  Tensor x = empty(shape, dtype);
+  backend(x).copy(x, host);
   return x;
+}
+
+Tensor indices(std::int64_t count) {
+  Tensor host({count}, DType::i32);
+  for (std::int64_t i = 0; i < count; ++i)
+    host.data<std::int32_t>()[i] = static_cast<std::int32_t>(i * 29 % kVocabulary);
+  return to_device(host, options.device);
 }
 
 // What is reachable: arithmetic by a product whose operands fit the caches, memory by a long sum
@@ -53,10 +92,10 @@ struct Peaks {
 };
 
 double peak_flops(DType dtype) {
-  constexpr std::int64_t n = 512;
+  const std::int64_t n = on_cpu() ? 512 : 8192;  // in the caches of the one, filling the other
   const Tensor a = filled({n, n}, dtype), b = filled({n, n}, dtype);
-  Tensor c({n, n}, dtype);
-  return 2.0 * n * n * n / best_time([&] { backend(c).matmul(c, a, b, {}); });
+  Tensor c = empty({n, n}, dtype);
+  return 2.0 * static_cast<double>(n * n * n) / best_time([&] { backend(c).matmul(c, a, b, {}); });
 }
 
 double peak_bytes() {
@@ -95,13 +134,13 @@ void products(Report& report, DType dtype) {
     const char* name;
     std::int64_t rows, inputs, outputs;
   };
-  for (const Layer& l :
-       {Layer{"attention out", kRows, kHidden, kHidden},
-        Layer{"attention qkv", kRows, kHidden, 3 * kHidden},
-        Layer{"mlp up", kRows, kHidden, kInner}, Layer{"mlp down", kRows, kInner, kHidden},
-        Layer{"vocabulary head", kMasked, kHidden, kVocabulary}}) {
+  for (const Layer& l : {Layer{"attention out", options.rows(), kHidden, kHidden},
+                         Layer{"attention qkv", options.rows(), kHidden, 3 * kHidden},
+                         Layer{"mlp up", options.rows(), kHidden, kInner},
+                         Layer{"mlp down", options.rows(), kInner, kHidden},
+                         Layer{"vocabulary head", options.masked(), kHidden, kVocabulary}}) {
     Tensor x = filled({l.rows, l.inputs}, dtype), dx = filled({l.rows, l.inputs}, dtype);
-    Tensor w = filled({l.outputs, l.inputs}, dtype), dw({l.outputs, l.inputs}, DType::f32);
+    Tensor w = filled({l.outputs, l.inputs}, dtype), dw = empty({l.outputs, l.inputs}, DType::f32);
     Tensor y = filled({l.rows, l.outputs}, dtype);
     const double work = 2.0 * static_cast<double>(l.rows * l.inputs * l.outputs);
     const std::string name = std::string("matmul ") + l.name;
@@ -116,11 +155,11 @@ void products(Report& report, DType dtype) {
 
 void attention(Report& report, DType dtype) {
   const std::int64_t d = kHidden / kHeads;
-  const Tensor qkv = filled({kBatch, kTokens, 3 * kHidden}, dtype);
-  const Tensor dout = filled({kBatch, kTokens, kHidden}, dtype);
-  Tensor out = filled({kBatch, kTokens, kHidden}, dtype), dqkv = filled(qkv.shape(), dtype);
-  Tensor lse({kBatch, kHeads, kTokens}, DType::f32);
-  const double product = 2.0 * static_cast<double>(kBatch * kHeads * kTokens * kTokens * d);
+  const Tensor qkv = filled({options.batch, kTokens, 3 * kHidden}, dtype);
+  const Tensor dout = filled({options.batch, kTokens, kHidden}, dtype);
+  Tensor out = filled({options.batch, kTokens, kHidden}, dtype), dqkv = filled(qkv.shape(), dtype);
+  Tensor lse = empty({options.batch, kHeads, kTokens}, DType::f32);
+  const double product = 2.0 * static_cast<double>(options.batch * kHeads * kTokens * kTokens * d);
   for (const float p : {0.0F, 0.1F}) {
     const AttentionArgs args{
         .heads = kHeads, .scale = 0.125F, .dropout_p = p, .total_heads = kHeads};
@@ -133,69 +172,70 @@ void attention(Report& report, DType dtype) {
 }
 
 void elementwise(Report& report, DType dtype) {
-  const Shape wide{kRows, kInner}, narrow{kRows, kHidden};
+  const Shape wide{options.rows(), kInner}, narrow{options.rows(), kHidden};
   const double element = static_cast<double>(size_of(dtype));
   const double wide_bytes = static_cast<double>(wide.numel()) * element;
   const double narrow_bytes = static_cast<double>(narrow.numel()) * element;
   const Dropout drop{.p = 0.1F};
   Tensor x = filled(wide, dtype), y = filled(wide, dtype), dx = filled(wide, dtype);
   const Tensor bias = filled({kInner}, dtype), short_bias = filled({kHidden}, dtype);
-  Tensor dbias({kInner}, DType::f32), dshort_bias({kHidden}, DType::f32);
-  Backend& cpu = backend(x);
+  Tensor dbias = empty({kInner}, DType::f32), dshort_bias = empty({kHidden}, DType::f32);
+  Backend& device = backend(x);
   report.bytes("bias + gelu", dtype, 2 * wide_bytes,
-               [&] { cpu.bias_activation_forward(y, x, bias, Activation::gelu); });
+               [&] { device.bias_activation_forward(y, x, bias, Activation::gelu); });
   report.bytes("bias + gelu backward", dtype, 3 * wide_bytes,
-               [&] { cpu.bias_activation_backward(dx, dbias, y, x, bias, Activation::gelu); });
+               [&] { device.bias_activation_backward(dx, dbias, y, x, bias, Activation::gelu); });
 
   const Tensor gamma = filled({kHidden}, dtype), beta = filled({kHidden}, dtype);
-  Tensor dgamma({kHidden}, DType::f32), dbeta({kHidden}, DType::f32);
-  Tensor mean({kRows}, DType::f32), rstd({kRows}, DType::f32);
+  Tensor dgamma = empty({kHidden}, DType::f32), dbeta = empty({kHidden}, DType::f32);
+  Tensor mean = empty({options.rows()}, DType::f32), rstd = empty({options.rows()}, DType::f32);
   Tensor residual = filled(narrow, dtype), sum = filled(narrow, dtype), h = filled(narrow, dtype);
   Tensor dh = filled(narrow, dtype), dresidual = filled(narrow, dtype);
-  report.bytes("dropout", dtype, 2 * narrow_bytes, [&] { cpu.dropout(h, residual, drop); });
+  report.bytes("dropout", dtype, 2 * narrow_bytes, [&] { device.dropout(h, residual, drop); });
   report.bytes("layer norm", dtype, 2 * narrow_bytes,
-               [&] { cpu.layer_norm_forward(h, mean, rstd, residual, gamma, beta, 1e-12F); });
-  report.bytes("layer norm backward", dtype, 3 * narrow_bytes,
-               [&] { cpu.layer_norm_backward(dh, dgamma, dbeta, h, residual, mean, rstd, gamma); });
+               [&] { device.layer_norm_forward(h, mean, rstd, residual, gamma, beta, 1e-12F); });
+  report.bytes("layer norm backward", dtype, 3 * narrow_bytes, [&] {
+    device.layer_norm_backward(dh, dgamma, dbeta, h, residual, mean, rstd, gamma);
+  });
   report.bytes("bias + dropout + residual + norm", dtype, 4 * narrow_bytes, [&] {
-    cpu.residual_norm_forward(h, sum, mean, rstd,
-                              {.x = dh,
-                               .bias = short_bias,
-                               .residual = residual,
-                               .gamma = gamma,
-                               .beta = beta,
-                               .dropout = drop});
+    device.residual_norm_forward(h, sum, mean, rstd,
+                                 {.x = dh,
+                                  .bias = short_bias,
+                                  .residual = residual,
+                                  .gamma = gamma,
+                                  .beta = beta,
+                                  .dropout = drop});
   });
   report.bytes("the same, backward", dtype, 4 * narrow_bytes, [&] {
-    cpu.residual_norm_backward(dh, dresidual, dshort_bias, dgamma, dbeta, h, sum, mean, rstd, gamma,
-                               drop);
+    device.residual_norm_backward(dh, dresidual, dshort_bias, dgamma, dbeta, h, sum, mean, rstd,
+                                  gamma, drop);
   });
 }
 
 void head_and_rows(Report& report, DType dtype) {
   const double element = static_cast<double>(size_of(dtype));
-  Tensor table = filled({kVocabulary, kHidden}, dtype), dtable(table.shape(), DType::f32);
-  Tensor tokens({kRows}, DType::i32), targets({kMasked}, DType::i32);
-  for (std::int64_t i = 0; i < kRows; ++i)
-    tokens.data<std::int32_t>()[i] = static_cast<std::int32_t>(i * 29 % kVocabulary);
-  std::copy_n(tokens.data<std::int32_t>(), kMasked, targets.data<std::int32_t>());
-  Tensor h = filled({kRows, kHidden}, dtype);
-  Backend& cpu = backend(h);
+  Tensor table = filled({kVocabulary, kHidden}, dtype), dtable = empty(table.shape(), DType::f32);
+  const Tensor tokens = indices(options.rows()), targets = indices(options.masked());
+  Tensor h = filled({options.rows(), kHidden}, dtype);
+  Backend& device = backend(h);
   const double rows_bytes = static_cast<double>(h.numel()) * element;
-  report.bytes("embedding", dtype, 2 * rows_bytes, [&] { cpu.gather_rows(h, table, tokens, 0); });
+  report.bytes("embedding", dtype, 2 * rows_bytes,
+               [&] { device.gather_rows(h, table, tokens, 0); });
   report.bytes("embedding backward", dtype, static_cast<double>(dtable.bytes()) + 3 * rows_bytes,
-               [&] { cpu.scatter_add_rows(dtable, h, tokens, 0); });
+               [&] { device.scatter_add_rows(dtable, h, tokens, 0); });
 
-  Tensor logits = filled({kMasked, kVocabulary}, dtype), dlogits = filled(logits.shape(), dtype);
-  Tensor parts({1, kMasked, 3}, DType::f32), sums({2}, DType::f32), lse({kMasked}, DType::f32);
+  Tensor logits = filled({options.masked(), kVocabulary}, dtype),
+         dlogits = filled(logits.shape(), dtype);
+  Tensor parts = empty({1, options.masked(), 3}, DType::f32), sums = empty({2}, DType::f32);
+  Tensor lse = empty({options.masked()}, DType::f32);
   const Tensor one = filled({1}, DType::f32);
   const double logits_bytes = static_cast<double>(logits.bytes());
   report.bytes("cross entropy", dtype, logits_bytes, [&] {
-    cpu.cross_entropy_parts(parts, logits, targets, 0);
-    cpu.cross_entropy_join(sums, lse, parts, targets);
+    device.cross_entropy_parts(parts, logits, targets, 0);
+    device.cross_entropy_join(sums, lse, parts, targets);
   });
   report.bytes("cross entropy backward", dtype, 2 * logits_bytes,
-               [&] { cpu.cross_entropy_backward(dlogits, logits, targets, lse, one, 0); });
+               [&] { device.cross_entropy_backward(dlogits, logits, targets, lse, one, 0); });
 }
 
 void optimizer(Report& report, DType dtype) {
@@ -207,20 +247,37 @@ void optimizer(Report& report, DType dtype) {
   const double bytes_each = 7 * sizeof(float) + (copy ? size_of(dtype) : 0);
   report.bytes("adamw, 16.8M parameters", dtype, n * bytes_each,
                [&] { backend(w).adamw(all, {.lr = 1e-4F}); });
-  Tensor sum({1}, DType::f64);
+  Tensor sum = empty({1}, DType::f64);
   report.bytes("squared norm, 16.8M", dtype, n * sizeof(float), [&] {
     backend(g).squared_norms(sum, {&g, 1});
   });
 }
 
-}  // namespace
+Options parse(int argc, char** argv) {
+  Options o;
+  for (int i = 1; i < argc; i += 2) {
+    const std::string name = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
+    if (name == "--device" && (value == "cpu" || value == "cuda")) {
+      o.device.type = value == "cuda" ? DeviceType::cuda : DeviceType::cpu;
+    } else if (name == "--batch" && std::atoll(value.c_str()) > 0) {
+      o.batch = std::atoll(value.c_str());
+    } else if (name == "--seconds" && std::atof(value.c_str()) > 0) {
+      o.seconds = std::atof(value.c_str());
+    } else {
+      throw InputError("cannot read the option " + name + " " + value,
+                       "kernels [--device cpu|cuda] [--batch B (8)] [--seconds S (0.5): of each]");
+    }
+  }
+  return o;
+}
 
-int main(int argc, char** argv) {
-  if (argc > 1) seconds_per_kernel = std::atof(argv[1]);
+void run() {
   const Peaks peaks{peak_flops(DType::f32), peak_flops(DType::bf16), peak_bytes()};
-  std::printf(
-      "%d threads; measured peaks: f32 %.0f, bf16 %.0f GFLOP/s (matmul 512^3), memory %.1f GB/s\n",
-      omp_get_max_threads(), peaks.flops_f32 / 1e9, peaks.flops_bf16 / 1e9, peaks.bytes / 1e9);
+  const std::string device =
+      on_cpu() ? std::to_string(omp_get_max_threads()) + " threads" : options.device.str();
+  std::printf("%s, batch %lld; measured peaks: f32 %.0f, bf16 %.0f GFLOP/s, memory %.1f GB/s\n",
+              device.c_str(), static_cast<long long>(options.batch), peaks.flops_f32 / 1e9,
+              peaks.flops_bf16 / 1e9, peaks.bytes / 1e9);
   Report report(peaks);
   for (const DType dtype : {DType::f32, DType::bf16}) {
     products(report, dtype);
@@ -228,5 +285,18 @@ int main(int argc, char** argv) {
     elementwise(report, dtype);
     head_and_rows(report, dtype);
     optimizer(report, dtype);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    options = parse(argc, argv);
+    run();
+    return 0;
+  } catch (const Error& e) {
+    std::fprintf(stderr, "error: %s\nhint: %s\n", e.what(), e.hint().c_str());
+    return 1;
   }
 }
