@@ -1,9 +1,17 @@
 // main() of the test programs that run in one process.
+#include <iostream>
+
 #include <gtest/gtest.h>
 
 #include "tests/leak_check.hpp"
+#include "tests/test_device.hpp"
 
 int main(int argc, char** argv) {
+  if (const std::string missing = weft::missing_test_device(); !missing.empty()) {
+    std::cout << "skipped: " << missing << std::endl;
+    return weft::kSkipped;
+  }
+  if (!weft::on_cpu()) GTEST_FLAG_SET(filter, weft::kDeviceFilter);
   testing::InitGoogleTest(&argc, argv);
   const int failed = RUN_ALL_TESTS();
   return weft::leaks_found() ? 1 : failed;
