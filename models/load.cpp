@@ -26,10 +26,10 @@ Json model_config(const std::filesystem::path& directory) {
 
 }  // namespace
 
-ModelDirectory load_model(const std::filesystem::path& directory, DType compute) {
+ModelDirectory load_model(const std::filesystem::path& directory, const TensorOptions& options) {
   const Json config = model_config(directory);
-  ModelDirectory loaded{.mesh = std::make_unique<Mesh>(Mesh::single())};
-  loaded.model = build_model(config, *loaded.mesh, compute);
+  ModelDirectory loaded{.mesh = std::make_unique<Mesh>(Mesh::single(options.device))};
+  loaded.model = build_model(config, *loaded.mesh, options.dtype);
   const Json complete = Json::parse(loaded.model->hf_config());
   loaded.vocab_size = complete["vocab_size"].get<std::int64_t>();
   loaded.type_vocab_size = complete["type_vocab_size"].get<std::int64_t>();

@@ -20,6 +20,6 @@ struct ModelDirectory {
 // config.json decides the model, its `architectures` the heads; a config without them describes the
 // bare model. Throws InputError naming file and key, or Error naming the tensor that is missing or
 // has another shape.
-ModelDirectory load_model(const std::filesystem::path& directory, DType compute);
+ModelDirectory load_model(const std::filesystem::path& directory, const TensorOptions& options);
 
 }  // namespace weft

@@ -27,9 +27,9 @@ void check_model(const Json& config, int tensor_ranks);
 // InputError naming the key.
 Json pretraining_config(const Json& config, bool sentence_task);
 
-// Builds the model on this rank's part of the mesh; parameters are allocated, not initialised
-// (core/nn/init.hpp does that, or a checkpoint). `architectures` decides the heads; without it the
-// family's pretraining heads.
+// Builds this rank's part of the model on the mesh's device; parameters are allocated, not
+// initialised (core/nn/init.hpp does that, or a checkpoint). `architectures` decides the heads;
+// without it the family's pretraining heads.
 std::unique_ptr<PretrainingModel> build_model(const Json& config, Mesh& mesh, DType compute);
 
 // build_model() and initial values from `seed`.

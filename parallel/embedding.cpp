@@ -45,11 +45,11 @@ VocabRange vocab_range(std::int64_t vocab_size, const Communicator& tensor) {
 }
 
 VocabEmbedding::VocabEmbedding(std::int64_t vocab_size, std::int64_t width, Communicator& tensor,
-                               DType dtype, const Init& init)
+                               const TensorOptions& options, const Init& init)
     : range_(vocab_range(vocab_size, tensor)), tensor_(&tensor) {
   const Shape full{vocab_size, width};
   const Shard shard{.dim = 0};
-  weight_ = {.var = Var(Tensor(shard_shape(full, shard, tensor.size()), dtype), true),
+  weight_ = {.var = Var(Tensor(shard_shape(full, shard, tensor.size()), options), true),
              .full = full,
              .shard = shard,
              .init = init};

@@ -18,8 +18,8 @@ VocabRange vocab_range(std::int64_t vocab_size, const Communicator& tensor);
 class VocabEmbedding final : public Module {
  public:
   // The parameter's full shape is [vocab_size, width], unpadded; allocated, not initialised.
-  VocabEmbedding(std::int64_t vocab_size, std::int64_t width, Communicator& tensor, DType dtype,
-                 const Init& init);
+  VocabEmbedding(std::int64_t vocab_size, std::int64_t width, Communicator& tensor,
+                 const TensorOptions& options, const Init& init);
   Var operator()(const Tensor& ids) const;  // [ids..., width], whole on every rank
   // Logits over this rank's part of the vocabulary: x [N, width] -> [N, range().rows]; the tied
   // output layer. `bias` is the local part of a parameter [V] cut as the table is. Only real rows

@@ -14,14 +14,14 @@ namespace weft {
 namespace {
 
 Parameter weight(const Shape& full, const Shard& shard, int ranks, const LinearOptions& o) {
-  return {.var = Var(Tensor(shard_shape(full, shard, ranks), o.dtype), true),
+  return {.var = Var(Tensor(shard_shape(full, shard, ranks), o.parameters), true),
           .full = full,
           .shard = shard,
           .init = {.kind = Init::Kind::normal, .std = o.init_std}};
 }
 
 Parameter zero_bias(std::int64_t features, const Shard& shard, int ranks, const LinearOptions& o) {
-  return {.var = Var(Tensor(shard_shape({features}, shard, ranks), o.dtype), true),
+  return {.var = Var(Tensor(shard_shape({features}, shard, ranks), o.parameters), true),
           .full = {features},
           .shard = shard,
           .init = {},

@@ -13,7 +13,7 @@ namespace weft {
 void require_divides(std::string_view what, std::int64_t count, int tensor_ranks);
 
 struct LinearOptions {
-  DType dtype = DType::f32;
+  TensorOptions parameters;
   float init_std = 0.02F;
   int segments = 1;        // a fused qkv weight has three, each cut by itself
   bool replicate = false;  // every tensor rank holds and computes the whole: small heads

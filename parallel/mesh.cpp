@@ -16,13 +16,14 @@ int checked(int tensor_size, int ranks) {
 }
 }  // namespace
 
-Mesh::Mesh(std::unique_ptr<Communicator> world, int tensor_size) : world_(std::move(world)) {
+Mesh::Mesh(std::unique_ptr<Communicator> world, int tensor_size, Device device)
+    : world_(std::move(world)), device_(device) {
   const int t = checked(tensor_size, world_->size());
   const int rank = world_->rank();
   data_ = world_->split(rank % t, rank);
   tensor_ = world_->split(rank / t, rank);
 }
 
-Mesh Mesh::single() { return Mesh(self_communicator(), 1); }
+Mesh Mesh::single(Device device) { return Mesh(self_communicator(), 1, device); }
 
 }  // namespace weft

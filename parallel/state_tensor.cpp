@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 
 namespace weft {
@@ -23,13 +24,15 @@ void copy_floats(float* to, const float* from, std::int64_t count) {
   if (count > 0) std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
 }
 
-// A rank's runs one behind the other: a view when there is one run only.
+// A rank's runs on the host, one behind the other: a view of host memory when there is one run
+// only.
 Tensor packed(const StateTensor& t, const std::vector<ShardRun>& runs) {
-  if (runs.size() == 1) return t.local.slice_flat(runs[0].local, {runs[0].count});
+  if (runs.size() == 1) return to_host(t.local.slice_flat(runs[0].local, {runs[0].count}));
+  const Tensor local = to_host(t.local);
   Tensor out({total(runs)}, DType::f32);
   float* to = out.data<float>();
   for (const ShardRun& r : runs) {
-    copy_floats(to, t.local.data<float>() + r.local, r.count);
+    copy_floats(to, local.data<float>() + r.local, r.count);
     to += r.count;
   }
   return out;
@@ -74,9 +77,9 @@ void read_run(const Tensor& local, const ShardedFiles::Entry& from, const ShardR
 }
 
 // What no run of the parameter covers. All bits zero is 0 in every dtype.
-void clear_padding(const StateTensor& t, const TensorRank& at) {
-  const std::size_t width = size_of(t.local.dtype());
-  auto* bytes = static_cast<std::byte*>(t.local.raw());
+void clear_padding(const Tensor& local, const StateTensor& t, const TensorRank& at) {
+  const std::size_t width = size_of(local.dtype());
+  auto* bytes = static_cast<std::byte*>(local.raw());
   std::int64_t covered = 0;
   const auto clear_until = [&](std::int64_t end) {
     if (end > covered) {
@@ -120,7 +123,7 @@ Tensor gather_state(const StateTensor& t, int root, Communicator& group) {
     return {};
   }
   if (own.size() == 1 && own[0].count == t.shape.numel()) {
-    return t.local.slice_flat(own[0].local, t.shape);
+    return to_host(t.local.slice_flat(own[0].local, t.shape));
   }
   Tensor whole(t.shape, DType::f32);
   unpack(whole, packed(t, own), own);
@@ -145,9 +148,12 @@ void check_shape(const StateTensor& t, const ShardedFiles::Entry& from) {
 
 void read_state(const StateTensor& t, const ShardedFiles::Entry& from, const TensorRank& at) {
   check_shape(t, from);
-  for (const ShardRun& run : state_runs(t, at)) read_run(t.local, from, run);
-  clear_padding(t, at);
-  t.local.storage().bump_version();
+  Tensor local = t.local;
+  const Tensor host = to_host(local);  // with what it holds of other stored tensors
+  for (const ShardRun& run : state_runs(t, at)) read_run(host, from, run);
+  clear_padding(host, t, at);
+  if (host.device() != local.device()) backend(local).upload(local, host);
+  local.storage().bump_version();
 }
 
 }  // namespace weft

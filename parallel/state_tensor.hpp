@@ -26,8 +26,9 @@ struct StateTensor {
 // tensor, `local` elements of the part. Padding belongs to no run.
 std::vector<ShardRun> state_runs(const StateTensor& tensor, const TensorRank& at);
 
-// The stored tensor, whole, on rank `root` of the tensor group; empty on the others. Collective
-// over the group. A tensor that `root` holds whole is a view, nothing is sent.
+// The stored tensor, whole, on the host of rank `root` of the tensor group; empty on the others.
+// Collective over the group. A tensor that `root` holds whole is not sent, and a view if it is on
+// the host.
 Tensor gather_state(const StateTensor& tensor, int root, Communicator& group);
 
 // Throws InputError with both shapes when a file's tensor has another one.

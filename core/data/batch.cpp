@@ -5,6 +5,8 @@
 #include <cassert>
 #include <vector>
 
+#include "core/backend/transfer.hpp"
+
 namespace weft {
 
 namespace {
@@ -51,6 +53,16 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::
   batch.masked_targets_N = to_tensor(targets);
   if (!labels.empty()) batch.sentence_labels_B = to_tensor(labels);
   return batch;
+}
+
+Batch to_device(const Batch& batch, Device device) {
+  return {.first_sample = batch.first_sample,
+          .ids_BT = to_device(batch.ids_BT, device),
+          .type_ids_BT = to_device(batch.type_ids_BT, device),
+          .key_mask_BT = to_device(batch.key_mask_BT, device),
+          .masked_places_N = to_device(batch.masked_places_N, device),
+          .masked_targets_N = to_device(batch.masked_targets_N, device),
+          .sentence_labels_B = to_device(batch.sentence_labels_B, device)};
 }
 
 }  // namespace weft

@@ -31,4 +31,7 @@ struct Batch {
 Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::int32_t pad_id,
                  std::int64_t first_sample);
 
+// The batch with its tensors on a device: those that are there already are shared.
+Batch to_device(const Batch& batch, Device device);
+
 }  // namespace weft

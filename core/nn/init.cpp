@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "core/backend/backend.hpp"
+#include "core/backend/transfer.hpp"
 
 namespace weft {
 
@@ -70,7 +71,7 @@ void initialize(const NamedParameter& named, std::uint64_t seed, const TensorRan
     for (const ShardRun& run : shard_runs(p.full, p.shard, at)) {
       fill_run(host.data<float>(), run, p.init, row_size, key);
     }
-    device.copy(value, host);
+    device.copy(value, to_device(host, value.device()));
   }
   value.storage().bump_version();
 }

@@ -5,8 +5,8 @@ namespace weft {
 
 namespace {
 
-Parameter vector_parameter(std::int64_t width, DType dtype, Init::Kind start) {
-  return {.var = Var(Tensor({width}, dtype), true),
+Parameter vector_parameter(std::int64_t width, const TensorOptions& options, Init::Kind start) {
+  return {.var = Var(Tensor({width}, options), true),
           .full = {width},
           .shard = {},
           .init = {.kind = start},
@@ -15,9 +15,9 @@ Parameter vector_parameter(std::int64_t width, DType dtype, Init::Kind start) {
 
 }  // namespace
 
-LayerNorm::LayerNorm(std::int64_t width, float eps, DType dtype)
-    : weight_(vector_parameter(width, dtype, Init::Kind::ones)),
-      bias_(vector_parameter(width, dtype, Init::Kind::zeros)),
+LayerNorm::LayerNorm(std::int64_t width, float eps, const TensorOptions& options)
+    : weight_(vector_parameter(width, options, Init::Kind::ones)),
+      bias_(vector_parameter(width, options, Init::Kind::zeros)),
       eps_(eps) {}
 
 Var LayerNorm::operator()(const Var& x) const {

@@ -8,7 +8,7 @@ namespace weft {
 
 class LayerNorm final : public Module {
  public:
-  LayerNorm(std::int64_t width, float eps, DType dtype);
+  LayerNorm(std::int64_t width, float eps, const TensorOptions& options);
 
   Var operator()(const Var& x) const;
   // layer_norm(residual + dropout(x + bias)): the end of a post-norm sub-layer in one kernel.

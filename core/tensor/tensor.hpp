@@ -12,12 +12,22 @@
 
 namespace weft {
 
+// What a tensor is made of, and where. A DType alone means the CPU.
+struct TensorOptions {
+  TensorOptions(DType d = DType::f32, Device where = {}) : dtype(d), device(where) {}
+
+  DType dtype;
+  Device device;
+};
+
 // Copying a Tensor is cheap and aliases. A default-constructed Tensor is empty: "none".
 class Tensor {
  public:
   Tensor() = default;
   // Uninitialised memory.
   Tensor(Shape shape, DType dtype, Device device = {});
+  Tensor(Shape shape, const TensorOptions& options)
+      : Tensor(shape, options.dtype, options.device) {}
 
   explicit operator bool() const { return storage_ != nullptr; }
   const Shape& shape() const { return shape_; }

@@ -1,6 +1,7 @@
 // BERT's input embeddings.
 #include "models/bert/embeddings.hpp"
 
+#include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 #include "core/ops/dropout.hpp"
 #include "core/ops/elementwise.hpp"
@@ -14,8 +15,8 @@ Init table_init(const BertConfig& c, std::int64_t zero_row = -1) {
   return {.kind = Init::Kind::normal, .std = c.initializer_range, .zero_row = zero_row};
 }
 
-Parameter table(std::int64_t rows, const BertConfig& c, DType dtype) {
-  return {.var = Var(Tensor({rows, c.hidden_size}, dtype), true),
+Parameter table(std::int64_t rows, const BertConfig& c, const TensorOptions& options) {
+  return {.var = Var(Tensor({rows, c.hidden_size}, options), true),
           .full = {rows, c.hidden_size},
           .shard = {},
           .init = table_init(c)};
@@ -23,21 +24,22 @@ Parameter table(std::int64_t rows, const BertConfig& c, DType dtype) {
 
 // 0 ... T - 1 for each of B samples.
 Tensor positions(const Tensor& ids_BT) {
-  Tensor p = empty_like(ids_BT);
+  Tensor p(ids_BT.shape(), DType::i32);
   const std::int64_t T = ids_BT.shape()[1];
   for (std::int64_t i = 0; i < p.numel(); ++i) {
     p.data<std::int32_t>()[i] = static_cast<std::int32_t>(i % T);
   }
-  return p;
+  return to_device(p, ids_BT.device());
 }
 
 }  // namespace
 
-BertEmbeddings::BertEmbeddings(const BertConfig& c, Communicator& tensor, DType dtype)
-    : word_(c.vocab_size, c.hidden_size, tensor, dtype, table_init(c, c.pad_token_id)),
-      position_(table(c.max_position_embeddings, c, dtype)),
-      token_type_(table(c.type_vocab_size, c, dtype)),
-      norm_(c.hidden_size, c.layer_norm_eps, dtype),
+BertEmbeddings::BertEmbeddings(const BertConfig& c, Communicator& tensor,
+                               const TensorOptions& options)
+    : word_(c.vocab_size, c.hidden_size, tensor, options, table_init(c, c.pad_token_id)),
+      position_(table(c.max_position_embeddings, c, options)),
+      token_type_(table(c.type_vocab_size, c, options)),
+      norm_(c.hidden_size, c.layer_norm_eps, options),
       p_(c.hidden_dropout_prob) {}
 
 Var BertEmbeddings::operator()(const Batch& batch, Pass& pass) const {

@@ -10,7 +10,7 @@ namespace weft {
 
 class BertEmbeddings final : public Module {
  public:
-  BertEmbeddings(const BertConfig& config, Communicator& tensor, DType dtype);
+  BertEmbeddings(const BertConfig& config, Communicator& tensor, const TensorOptions& options);
 
   Var operator()(const Batch& batch, Pass& pass) const;  // [B, T, C]
   const VocabEmbedding& word() const { return word_; }   // tied to the MLM head's output layer

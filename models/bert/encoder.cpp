@@ -1,6 +1,7 @@
 // The bare BERT model.
 #include "models/bert/encoder.hpp"
 
+#include "core/backend/transfer.hpp"
 #include "core/nn/recompute.hpp"
 #include "core/ops/elementwise.hpp"
 #include "core/ops/rows.hpp"
@@ -16,24 +17,24 @@ std::vector<Var> leaves(Module& m) {
 }
 
 // Row b * T for each sample b.
-Tensor first_tokens(std::int64_t B, std::int64_t T) {
+Tensor first_tokens(std::int64_t B, std::int64_t T, Device device) {
   Tensor index({B}, DType::i32);
   for (std::int64_t b = 0; b < B; ++b)
     index.data<std::int32_t>()[b] = static_cast<std::int32_t>(b * T);
-  return index;
+  return to_device(index, device);
 }
 
 }  // namespace
 
-BertEncoder::BertEncoder(const BertConfig& c, Communicator& tensor, DType dtype)
-    : embeddings_(c, tensor, dtype) {
+BertEncoder::BertEncoder(const BertConfig& c, Communicator& tensor, const TensorOptions& options)
+    : embeddings_(c, tensor, options) {
   layers_.reserve(static_cast<std::size_t>(c.num_hidden_layers));
-  for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) layers_.emplace_back(c, tensor, dtype);
+  for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) layers_.emplace_back(c, tensor, options);
   for (BertLayer& layer : layers_) layer_parameters_.push_back(leaves(layer));
   if (c.pooler) {
     pooler_.emplace(
         c.hidden_size, c.hidden_size, tensor,
-        LinearOptions{.dtype = dtype, .init_std = c.initializer_range, .replicate = true});
+        LinearOptions{.parameters = options, .init_std = c.initializer_range, .replicate = true});
   }
 }
 
@@ -53,7 +54,8 @@ Var BertEncoder::operator()(const Batch& batch, Pass& pass, std::vector<Var>* st
 
 Var BertEncoder::pooled(const Var& hidden_BTC) const {
   const Shape& s = hidden_BTC.shape();
-  const Var first = gather_rows(reshape(hidden_BTC, {s[0] * s[1], s[2]}), first_tokens(s[0], s[1]));
+  const Tensor places = first_tokens(s[0], s[1], hidden_BTC.value().device());
+  const Var first = gather_rows(reshape(hidden_BTC, {s[0] * s[1], s[2]}), places);
   return bias_activation(pooler_->product(first), pooler_->bias(), Activation::tanh);
 }
 

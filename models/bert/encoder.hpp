@@ -11,7 +11,7 @@ namespace weft {
 
 class BertEncoder final : public Module {
  public:
-  BertEncoder(const BertConfig& config, Communicator& tensor, DType dtype);
+  BertEncoder(const BertConfig& config, Communicator& tensor, const TensorOptions& options);
 
   // The last hidden state [B, T, C]; `states`, unless null, receives the embeddings' and every
   // layer's output.

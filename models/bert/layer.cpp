@@ -10,8 +10,8 @@ namespace weft {
 
 namespace {
 
-LinearOptions options(const BertConfig& c, DType dtype, int segments = 1) {
-  return {.dtype = dtype, .init_std = c.initializer_range, .segments = segments};
+LinearOptions linear_options(const BertConfig& c, const TensorOptions& options, int segments = 1) {
+  return {.parameters = options, .init_std = c.initializer_range, .segments = segments};
 }
 
 Heads local_heads(const BertConfig& c, const Communicator& tensor) {
@@ -21,13 +21,13 @@ Heads local_heads(const BertConfig& c, const Communicator& tensor) {
 
 }  // namespace
 
-BertLayer::BertLayer(const BertConfig& c, Communicator& tensor, DType dtype)
-    : qkv_(c.hidden_size, 3 * c.hidden_size, tensor, options(c, dtype, 3)),
-      out_(c.hidden_size, c.hidden_size, tensor, options(c, dtype)),
-      attention_norm_(c.hidden_size, c.layer_norm_eps, dtype),
-      up_(c.hidden_size, c.intermediate_size, tensor, options(c, dtype)),
-      down_(c.intermediate_size, c.hidden_size, tensor, options(c, dtype)),
-      mlp_norm_(c.hidden_size, c.layer_norm_eps, dtype),
+BertLayer::BertLayer(const BertConfig& c, Communicator& tensor, const TensorOptions& options)
+    : qkv_(c.hidden_size, 3 * c.hidden_size, tensor, linear_options(c, options, 3)),
+      out_(c.hidden_size, c.hidden_size, tensor, linear_options(c, options)),
+      attention_norm_(c.hidden_size, c.layer_norm_eps, options),
+      up_(c.hidden_size, c.intermediate_size, tensor, linear_options(c, options)),
+      down_(c.intermediate_size, c.hidden_size, tensor, linear_options(c, options)),
+      mlp_norm_(c.hidden_size, c.layer_norm_eps, options),
       heads_(local_heads(c, tensor)),
       p_attention_(c.attention_probs_dropout_prob),
       p_hidden_(c.hidden_dropout_prob),

@@ -10,7 +10,7 @@ namespace weft {
 
 class BertLayer final : public Module {
  public:
-  BertLayer(const BertConfig& config, Communicator& tensor, DType dtype);
+  BertLayer(const BertConfig& config, Communicator& tensor, const TensorOptions& options);
 
   Var operator()(const Var& x_BTC, const AttentionMask& mask, Pass& pass) const;
   void visit(Visitor& v) override;

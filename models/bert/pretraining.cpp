@@ -12,8 +12,8 @@ namespace weft {
 
 namespace {
 
-LinearOptions replicated(const BertConfig& c, DType dtype) {
-  return {.dtype = dtype, .init_std = c.initializer_range, .replicate = true};
+LinearOptions replicated(const BertConfig& c, const TensorOptions& options) {
+  return {.parameters = options, .init_std = c.initializer_range, .replicate = true};
 }
 
 const std::vector<HfRule>& hf_rules() {
@@ -52,12 +52,12 @@ Var flat_rows(const Var& x_BTC) {
 
 }  // namespace
 
-MlmHead::MlmHead(const BertConfig& c, Communicator& tensor, DType dtype)
-    : transform_(c.hidden_size, c.hidden_size, tensor, replicated(c, dtype)),
-      norm_(c.hidden_size, c.layer_norm_eps, dtype),
+MlmHead::MlmHead(const BertConfig& c, Communicator& tensor, const TensorOptions& options)
+    : transform_(c.hidden_size, c.hidden_size, tensor, replicated(c, options)),
+      norm_(c.hidden_size, c.layer_norm_eps, options),
       activation_(c.activation()) {
   const Shard shard{.dim = 0};
-  bias_ = {.var = Var(Tensor(shard_shape({c.vocab_size}, shard, tensor.size()), dtype), true),
+  bias_ = {.var = Var(Tensor(shard_shape({c.vocab_size}, shard, tensor.size()), options), true),
            .full = {c.vocab_size},
            .shard = shard,
            .init = {},
@@ -76,9 +76,10 @@ void MlmHead::visit(Visitor& v) {
 }
 
 Bert::Bert(const BertConfig& c, Mesh& mesh, DType dtype)
-    : config_(c), tensor_(&mesh.tensor()), encoder_(c, mesh.tensor(), dtype) {
-  if (c.mlm_head) mlm_.emplace(c, mesh.tensor(), dtype);
-  if (c.nsp_head) nsp_.emplace(c.hidden_size, 2, mesh.tensor(), replicated(c, dtype));
+    : config_(c), tensor_(&mesh.tensor()), encoder_(c, mesh.tensor(), {dtype, mesh.device()}) {
+  const TensorOptions options{dtype, mesh.device()};
+  if (c.mlm_head) mlm_.emplace(c, mesh.tensor(), options);
+  if (c.nsp_head) nsp_.emplace(c.hidden_size, 2, mesh.tensor(), replicated(c, options));
 }
 
 std::vector<LossTerm> Bert::counts(const Batch& batch) const {

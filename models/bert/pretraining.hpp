@@ -12,7 +12,7 @@ namespace weft {
 // The MLM head: dense, activation, norm, and the output layer tied to the word embeddings.
 class MlmHead final : public Module {
  public:
-  MlmHead(const BertConfig& config, Communicator& tensor, DType dtype);
+  MlmHead(const BertConfig& config, Communicator& tensor, const TensorOptions& options);
   // x [N, C] -> logits over this rank's part of the vocabulary.
   Var operator()(const Var& x_NC, const VocabEmbedding& words) const;
   void visit(Visitor& v) override;
@@ -26,6 +26,7 @@ class MlmHead final : public Module {
 
 class Bert final : public PretrainingModel {
  public:
+  // The parameters are of this dtype, on the mesh's device.
   Bert(const BertConfig& config, Mesh& mesh, DType dtype);
 
   std::vector<LossTerm> losses(const Batch& batch, Pass& pass) const override;

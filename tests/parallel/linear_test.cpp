@@ -46,8 +46,8 @@ TEST(Collectives, ReduceSumsValuesAndHandsTheGradientOn) {
 class Mlp final : public Module {
  public:
   Mlp(Communicator& tensor, DType dtype, int segments)
-      : up_(6, 24, tensor, {.dtype = dtype, .segments = segments}),
-        down_(24, 5, tensor, {.dtype = dtype, .segments = segments}) {}
+      : up_(6, 24, tensor, {.parameters = dtype, .segments = segments}),
+        down_(24, 5, tensor, {.parameters = dtype, .segments = segments}) {}
   Var operator()(const Var& x) const { return down_(activation(up_(x), Activation::gelu)); }
   Var fused(const Var& x) const {
     return down_.product(bias_activation(up_.product(x), up_.bias(), Activation::gelu));
