@@ -44,6 +44,7 @@ struct AttentionArgs {
   bool causal = false;
   // u8, 1 = may be attended to; empty = all. A row without keys gives zeros.
   Tensor key_mask_BT = {};
+  bool keys_are_prefix = false;  // each row of the mask is 1 ... 1 0 ... 0: padding at the end
   // Dropout of the probability of (b, h, i, j): element
   // (((first_sample + b) * total_heads + first_head + h) * T + i) * T + j of the global tensor.
   float dropout_p = 0;

@@ -49,6 +49,7 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::
     if (s.sentence_label >= 0) labels.push_back(s.sentence_label);
   }
   if (padded) batch.key_mask_BT = mask_BT;
+  batch.padding_is_last = true;
   batch.masked_places_N = to_tensor(places);
   batch.masked_targets_N = to_tensor(targets);
   if (!labels.empty()) batch.sentence_labels_B = to_tensor(labels);

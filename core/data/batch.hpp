@@ -12,9 +12,10 @@ namespace weft {
 struct Batch {
   std::int64_t first_sample = 0;  // position within the global batch of the step
 
-  Tensor ids_BT;       // i32
-  Tensor type_ids_BT;  // i32
-  Tensor key_mask_BT;  // u8, 1 = a token; empty when nothing is padded
+  Tensor ids_BT;                 // i32
+  Tensor type_ids_BT;            // i32
+  Tensor key_mask_BT;            // u8, 1 = a token; empty when nothing is padded
+  bool padding_is_last = false;  // each row of key_mask_BT is 1 ... 1 0 ... 0
 
   // MLM: N places of the batch, as b * T + t in rising order, and the ids that stood there. N may
   // be 0.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
 
 namespace weft {
 
@@ -20,6 +21,7 @@ Batch text_batch(std::span<const TextRow> rows, std::int64_t length, std::int32_
   std::fill_n(batch.type_ids_BT.data<std::int32_t>(), shape.numel(), 0);
   std::fill_n(mask.data<std::uint8_t>(), shape.numel(), std::uint8_t{0});
   bool padded = false;
+  batch.padding_is_last = true;
   for (std::size_t b = 0; b < rows.size(); ++b) {
     const TextRow& row = rows[b];
     assert(static_cast<std::int64_t>(row.ids.size()) <= length);
@@ -30,6 +32,8 @@ Batch text_batch(std::span<const TextRow> rows, std::int64_t length, std::int32_
     std::copy(row.mask.begin(), row.mask.end(), mask.data<std::uint8_t>() + offset);
     padded = padded || static_cast<std::int64_t>(row.ids.size()) < length ||
              std::count(row.mask.begin(), row.mask.end(), std::uint8_t{0}) > 0;
+    batch.padding_is_last =
+        batch.padding_is_last && std::is_sorted(row.mask.begin(), row.mask.end(), std::greater<>());
   }
   if (padded) batch.key_mask_BT = mask;
   return batch;

@@ -43,6 +43,7 @@ Var attention(const Var& qkv, const AttentionMask& mask, const Heads& heads, flo
                            .scale = 1.0F / std::sqrt(static_cast<float>(head_size)),
                            .causal = mask.causal,
                            .key_mask_BT = mask.keys_BT,
+                           .keys_are_prefix = mask.keys_are_prefix,
                            .dropout_p = pass.training ? p : 0,
                            .dropout_key = pass.next_key(),
                            .first_sample = pass.first_sample,

@@ -16,6 +16,7 @@ struct Heads {
 struct AttentionMask {
   Tensor keys_BT;  // u8, 1 = may be attended to; empty = all
   bool causal = false;
+  bool keys_are_prefix = false;  // each row of keys_BT is 1 ... 1 0 ... 0, which GPUs do faster
 };
 
 // softmax(q k^T / sqrt(d)) v per head; qkv [B, T, 3 h d] -> [B, T, h d]. Dropout p on the

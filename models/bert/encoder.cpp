@@ -39,7 +39,7 @@ BertEncoder::BertEncoder(const BertConfig& c, Communicator& tensor, const Tensor
 }
 
 Var BertEncoder::operator()(const Batch& batch, Pass& pass, std::vector<Var>* states) const {
-  const AttentionMask mask{.keys_BT = batch.key_mask_BT};
+  const AttentionMask mask{.keys_BT = batch.key_mask_BT, .keys_are_prefix = batch.padding_is_last};
   Var x_BTC = embeddings_(batch, pass);
   if (states) states->push_back(x_BTC);
   for (std::size_t i = 0; i < layers_.size(); ++i) {

@@ -36,6 +36,7 @@ TEST(MakeBatch, PadsAndCountsPlacesThroughTheBatch) {
   EXPECT_EQ(values<std::int32_t>(batch.type_ids_BT), (Ints{0, 0, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0}));
   EXPECT_EQ(values<std::uint8_t>(batch.key_mask_BT),
             (std::vector<std::uint8_t>{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0}));
+  EXPECT_TRUE(batch.padding_is_last);
   EXPECT_EQ(values<std::int32_t>(batch.masked_places_N), (Ints{1, 4, 9}));
   EXPECT_EQ(values<std::int32_t>(batch.masked_targets_N), (Ints{7, 8, 5}));
   EXPECT_EQ(values<std::int32_t>(batch.sentence_labels_B), (Ints{1, 0}));
