@@ -28,6 +28,20 @@ struct CudaReport {
 };
 CudaReport cuda_report();
 
+// For all GPUs of this process; to be set before the first kernel.
+struct CudaOptions {
+  // The same bits every time. Costs the backward of attention memory (2 bytes per probability) and
+  // time; all else is so anyway.
+  bool deterministic = false;
+  // Dropout masks of attention that do not depend on the layout of ranks, the CPU's own: by Weft's
+  // kernel, as cuDNN draws its own.
+  bool exact_attention_dropout = false;
+};
+void set_cuda_options(const CudaOptions& options);
+
+// What was chosen against expectation since the last call, each once: "attention ...: ...".
+std::vector<std::string> take_cuda_notices();
+
 // GPUs that can be used: 0 without the backend, without a driver, or without a GPU.
 int cuda_device_count();
 

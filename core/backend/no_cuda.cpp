@@ -19,6 +19,8 @@ CudaReport cuda_report() {
 }
 
 int cuda_device_count() { return 0; }
+void set_cuda_options(const CudaOptions&) {}
+std::vector<std::string> take_cuda_notices() { return {}; }
 
 Backend& cuda_backend(int) { throw Error(kProblem, kHint); }
 Allocator& cuda_allocator(int) { throw Error(kProblem, kHint); }

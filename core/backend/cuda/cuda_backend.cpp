@@ -6,8 +6,8 @@
 #include <mutex>
 
 #include "core/backend/cuda.hpp"
-#include "core/backend/cuda/attention_state.hpp"
 #include "core/backend/cuda/cublaslt_state.hpp"
+#include "core/backend/cuda/sdpa.hpp"
 
 namespace weft {
 

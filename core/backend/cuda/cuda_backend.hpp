@@ -9,6 +9,8 @@
 
 namespace weft {
 
+class Sdpa;
+
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(int device);
@@ -72,8 +74,7 @@ class CudaBackend final : public Backend {
   CudaRuntime& runtime_;
   struct CublasLt;  // matmul.cpp: handle, chosen algorithms
   std::unique_ptr<CublasLt> cublaslt_;
-  struct Sdpa;  // attention.cpp: cuDNN's plans
-  std::unique_ptr<Sdpa> sdpa_;
+  std::unique_ptr<Sdpa> sdpa_;  // attention.cpp: cuDNN's plans
 };
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 // Kernels that are not there yet.
 #include "core/backend/cuda/cuda_backend.hpp"
+#include "core/backend/cuda/tiled_attention.hpp"
 #include "core/base/error.hpp"
 
 namespace weft {
@@ -23,11 +24,11 @@ void CudaBackend::dropout(Tensor&, const Tensor&, const Dropout&) {
 void CudaBackend::matmul(Tensor&, const Tensor&, const Tensor&, const MatmulArgs&) {
   throw Error("matmul: no CUDA kernel yet");
 }
-void CudaBackend::attention_forward(Tensor&, Tensor&, const Tensor&, const AttentionArgs&) {
+void tiled_attention_forward(Tensor&, Tensor&, const Tensor&, const AttentionArgs&, cudaStream_t) {
   throw Error("attention_forward: no CUDA kernel yet");
 }
-void CudaBackend::attention_backward(Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                                     const Tensor&, const AttentionArgs&) {
+void tiled_attention_backward(Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                              const AttentionArgs&, cudaStream_t) {
   throw Error("attention_backward: no CUDA kernel yet");
 }
 void CudaBackend::layer_norm_forward(Tensor&, Tensor&, Tensor&, const Tensor&, const Tensor&,
