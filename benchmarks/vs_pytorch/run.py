@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""The same BERT-base training step in PyTorch and in Weft, in one run: run.py [OPTIONS]
+"""The same training step in PyTorch and in Weft, in one run: run.py [OPTIONS]
 
-A step: B 8, T 128, MLM over 15% of the places, dropout 0.1, gradients clipped to 1.0, AdamW; all cores. PyTorch runs
-eagerly and compiled, and the better median counts. The sides are separate processes that wait without using a core;
-rounds alternate between them, so that a slow moment of the machine meets all. Prints medians, spread, ratio and peak
-memory, and writes them as JSON. Needs Python with PyTorch (pip install torch) and
+A step: forward, backward, gradients clipped to 1.0, AdamW. BERT: MLM over 15% of the places, dropout 0.1; GPT-2: causal,
+loss over all places, no dropout. PyTorch runs eagerly and compiled, with scaled_dot_product_attention and fused AdamW,
+and the better median counts. The sides are separate processes that wait without using a core; rounds alternate between
+them, so that a slow moment of the machine meets all. Prints medians, spread, ratio and peak memory, and writes them as
+JSON. Needs Python with PyTorch (pip install torch) and
   cmake --preset cpu -DWEFT_BUILD_BENCHMARKS=ON && cmake --build --preset cpu
+(the preset cuda for --device cuda).
 """
 import argparse
 import json
@@ -17,6 +19,11 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+SHAPES = {  # hidden, layers, vocabulary of the logits
+    "bert-base": (768, 12, 30522),
+    "bert-large": (1024, 24, 30522),
+    "gpt2-124m": (768, 12, 50304),
+}
 
 
 class Worker:
@@ -24,7 +31,7 @@ class Worker:
 
     def __init__(self, name, command, environment):
         self.name = name
-        self.seconds, self.losses, self.peak_rss = [], [], 0
+        self.seconds, self.losses, self.peak_memory = [], [], 0
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
         )
@@ -45,7 +52,7 @@ class Worker:
 
     def finish(self):
         self.process.stdin.close()
-        self.peak_rss = self.answer()["peak_rss"]
+        self.peak_memory = self.answer()["peak_memory"]
         self.process.wait()
 
     def summary(self):
@@ -60,13 +67,27 @@ class Worker:
             "seconds": self.seconds,
             "first_loss": self.about["loss"],
             "last_loss": self.losses[-1],
-            "peak_rss": self.peak_rss,
+            "peak_memory": self.peak_memory,
         }
 
 
+def flops_of_step(options):
+    """Multiply-adds times two of forward and backward: 6 for each weight of a product and token, and attention's two
+    products, of which a causal mask leaves half."""
+    hidden, layers, vocabulary = SHAPES[options.model]
+    layers = options.layers or layers
+    tokens = options.batch * options.length
+    causal = options.model.startswith("gpt2")
+    attention = 12 * hidden * options.length * (0.5 if causal else 1)
+    body = tokens * layers * (6 * 12 * hidden**2 + attention)
+    head = 6 * tokens * hidden * vocabulary if causal else 6 * options.masked * (hidden**2 + hidden * vocabulary)
+    return body + head
+
+
 def start_workers(options, precision):
-    shape = ["--precision", precision, "--threads", str(options.threads), "--batch", str(options.batch)]
-    shape += ["--length", str(options.length), "--masked", str(options.masked), "--layers", str(options.layers)]
+    shape = ["--model", options.model, "--device", options.device, "--precision", precision]
+    for name in ("batch", "length", "masked", "layers", "threads"):
+        shape += [f"--{name}", str(getattr(options, name))]
     threads = str(options.threads)
     environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
     torch_command = [options.python, os.path.join(HERE, "torch_worker.py"), *shape]
@@ -97,32 +118,39 @@ def compare(options, precision):
     if max(losses) - min(losses) > 0.3:  # random words: all stay near log(vocabulary)
         sys.exit(f"error: the sides do not train the same: their losses are {losses}")
     weft, torch = sides[0], min(sides[1:], key=lambda s: s["median_s"])
-    least_torch_memory = min(s["peak_rss"] for s in sides[1:])
+    least_torch_memory = min(s["peak_memory"] for s in sides[1:])
     return {
         "precision": precision,
         "parameters": counts.pop(),
+        "device": workers[1].about["device"],
         "sides": sides,
         "best_pytorch": torch["name"],
         "speed_ratio": torch["median_s"] / weft["median_s"],
-        "memory_ratio": weft["peak_rss"] / least_torch_memory,
+        "memory_ratio": weft["peak_memory"] / least_torch_memory,
     }
 
 
-def table(results, batch):
-    lines = ["| precision | side | median s/step | quartiles | sequences/s | peak memory | loss |", "|---|---|---|---|---|---|---|"]
+def table(results, options):
+    peak = options.peak_tflops
+    lines = [
+        "| model | precision | side | median s/step | quartiles | sequences/s | tokens/s | MFU | peak memory | loss |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
     for result in results:
         for side in result["sides"]:
             low, high = side["quartiles_s"]
+            rate = options.batch / side["median_s"]
+            mfu = f"{100 * flops_of_step(options) / side['median_s'] / (peak * 1e12):.1f}%" if peak else "-"
             lines.append(
-                f"| {result['precision']} | {side['name']} | {side['median_s']:.3f} | {low:.3f} - {high:.3f} "
-                f"| {batch / side['median_s']:.2f} | {side['peak_rss'] / 2**30:.2f} GiB "
-                f"| {side['first_loss']:.3f} -> {side['last_loss']:.3f} |"
+                f"| {options.model} {options.batch} x {options.length} | {result['precision']} | {side['name']} "
+                f"| {side['median_s']:.4f} | {low:.4f} - {high:.4f} | {rate:.2f} | {rate * options.length:.0f} | {mfu} "
+                f"| {side['peak_memory'] / 2**30:.2f} GiB | {side['first_loss']:.3f} -> {side['last_loss']:.3f} |"
             )
     for result in results:
         lines.append("")
         lines.append(
-            f"{result['precision']}: Weft is {result['speed_ratio']:.2f} times as fast as {result['best_pytorch']}, with "
-            f"{result['memory_ratio']:.2f} of the memory of the more frugal PyTorch."
+            f"{options.model}, {result['precision']}: Weft is {result['speed_ratio']:.2f} times as fast as "
+            f"{result['best_pytorch']}, with {result['memory_ratio']:.2f} of the memory of the more frugal PyTorch."
         )
     return "\n".join(lines)
 
@@ -137,7 +165,9 @@ def processor():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weft", default=os.path.join(ROOT, "build/cpu/bin/bert_step"), help="the Weft side")
+    parser.add_argument("--model", choices=list(SHAPES), default="bert-base")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--weft", help="the Weft side (build/DEVICE/bin/training_step)")
     parser.add_argument("--python", default=sys.executable, help="a Python that has PyTorch")
     parser.add_argument("--precision", choices=["fp32", "bf16", "both"], default="both")
     parser.add_argument("--rounds", type=int, default=9)
@@ -145,22 +175,35 @@ def main():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
-    parser.add_argument("--masked", type=int, default=154, help="masked places of a batch")
-    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--masked", type=int, help="masked places of a batch (15%%)")
+    parser.add_argument("--layers", type=int, default=0, help="fewer layers, for a trial (0: the model's)")
+    parser.add_argument("--peak-tflops", type=float, default=0, help="of the device, for MFU (989.4: H100, H200 in bf16)")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
     parser.add_argument("--output", default=os.path.join(ROOT, "build/vs_pytorch.json"), help="the numbers as JSON")
     options = parser.parse_args()
+    options.weft = options.weft or os.path.join(ROOT, "build", options.device, "bin/training_step")
+    if options.masked is None:
+        options.masked = round(0.15 * options.batch * options.length)
     if not os.access(options.weft, os.X_OK):
-        sys.exit(f"error: no {options.weft}: cmake --preset cpu -DWEFT_BUILD_BENCHMARKS=ON && cmake --build --preset cpu")
+        preset = options.device
+        sys.exit(
+            f"error: no {options.weft}: cmake --preset {preset} -DWEFT_BUILD_BENCHMARKS=ON && cmake --build --preset {preset}"
+        )
 
     precisions = ["fp32", "bf16"] if options.precision == "both" else [options.precision]
     results = [compare(options, precision) for precision in precisions]
-    settings = {k: getattr(options, k) for k in ("batch", "length", "masked", "layers", "threads", "rounds", "steps")}
-    about = {"processor": processor(), "time": time.strftime("%Y-%m-%d %H:%M"), **settings}
+    names = ("model", "device", "batch", "length", "masked", "layers", "threads", "rounds", "steps", "peak_tflops")
+    about = {
+        "processor": processor(),
+        "gpu": results[0]["device"] if options.device == "cuda" else None,
+        "time": time.strftime("%Y-%m-%d %H:%M"),
+        **{name: getattr(options, name) for name in names},
+    }
     with open(options.output, "w", encoding="utf-8") as file:
         json.dump({**about, "results": results}, file, indent=1)
-    print(f"{about['processor']}, {options.threads} threads; B {options.batch}, T {options.length}\n")
-    print(table(results, options.batch))
+    where = about["gpu"] or f"{about['processor']}, {options.threads} threads"
+    print(f"{where}; B {options.batch}, T {options.length}\n")
+    print(table(results, options))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,298 @@
+// One training step of BERT (masked words only) or of GPT-2's shapes, timed on demand: the Weft
+// side of benchmarks/vs_pytorch.
+//
+// Says {"ready": ...} when warm; then every line "N" on stdin makes it run N steps and print one
+// JSON object with their times; at the end of stdin it prints its peak memory.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <sys/resource.h>
+
+#include "benchmarks/gpt2.hpp"
+#include "core/autograd/backward.hpp"
+#include "core/backend/cuda.hpp"
+#include "core/backend/transfer.hpp"
+#include "core/base/error.hpp"
+#include "core/base/json.hpp"
+#include "core/nn/init.hpp"
+#include "core/optim/clip.hpp"
+#include "core/optim/optimizer.hpp"
+#include "launch/process.hpp"
+#include "launch/version.hpp"
+#include "models/registry.hpp"
+#include "parallel/data_parallel.hpp"
+#include "parallel/grad_norm.hpp"
+
+namespace {
+
+using namespace weft;
+
+constexpr std::uint64_t kSeed = 42;
+
+struct Options {
+  std::string model = "bert-base";
+  std::int64_t batch = 8, length = 128, masked = 154;
+  std::int64_t layers = 0;  // 0: the model's own number
+  int threads = 0, warmup = 3;
+  TensorOptions tensors;
+
+  bool is_gpt2() const { return model == "gpt2-124m"; }
+};
+
+Options parse(int argc, char** argv) {
+  Options o;
+  const std::map<std::string, std::int64_t*> sizes = {{"--batch", &o.batch},
+                                                      {"--length", &o.length},
+                                                      {"--masked", &o.masked},
+                                                      {"--layers", &o.layers}};
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (i + 1 == argc) throw InputError(name + " needs a value");
+    const std::string value = argv[++i];
+    if (const auto size = sizes.find(name); size != sizes.end()) {
+      *size->second = std::stoll(value);
+    } else if (name == "--threads") {
+      o.threads = std::stoi(value);
+    } else if (name == "--warmup") {
+      o.warmup = std::stoi(value);
+    } else if (name == "--precision" && (value == "fp32" || value == "bf16")) {
+      o.tensors.dtype = value == "bf16" ? DType::bf16 : DType::f32;
+    } else if (name == "--device" && (value == "cpu" || value == "cuda")) {
+      o.tensors.device.type = value == "cuda" ? DeviceType::cuda : DeviceType::cpu;
+    } else if (name == "--model" &&
+               (value == "bert-base" || value == "bert-large" || value == "gpt2-124m")) {
+      o.model = value;
+    } else {
+      throw InputError("unknown option " + name + " " + value,
+                       "--model bert-base|bert-large|gpt2-124m; --device cpu|cuda; --precision "
+                       "fp32|bf16; --batch, --length, --masked, --layers, --threads, --warmup N");
+    }
+  }
+  return o;
+}
+
+// A model with what it learns from.
+class Subject {
+ public:
+  virtual ~Subject() = default;
+  virtual Module& module() = 0;
+  virtual void draw_batch(std::mt19937_64& random) = 0;  // on the host, outside the timed step
+  virtual Var mean_loss(Pass& pass) = 0;
+};
+
+class BertSubject final : public Subject {
+ public:
+  BertSubject(const Options& o, Mesh& mesh)
+      : options_(o), model_(make_model(keys(o), mesh, o.tensors.dtype, kSeed)) {}
+
+  Module& module() override { return *model_; }
+  void draw_batch(std::mt19937_64& random) override { batch_ = random_batch(random); }
+  Var mean_loss(Pass& pass) override {
+    const LossTerm mlm = model_->losses(to_device(batch_, options_.tensors.device), pass).front();
+    return scale(mlm.sum, 1.0F / static_cast<float>(mlm.count));
+  }
+
+ private:
+  static constexpr std::int32_t kFirstWord = 1000;  // below are the special and the unused ids
+  static constexpr std::int32_t kMaskId = 103, kVocabulary = 30522;
+
+  static Json keys(const Options& o) {
+    const bool large = o.model == "bert-large";
+    Json keys;
+    keys["model_type"] = "bert";
+    keys["architectures"] = {"BertForMaskedLM"};
+    keys["vocab_size"] = kVocabulary;
+    keys["hidden_size"] = large ? 1024 : 768;
+    keys["num_attention_heads"] = large ? 16 : 12;
+    keys["intermediate_size"] = large ? 4096 : 3072;
+    keys["num_hidden_layers"] = o.layers > 0 ? o.layers : large ? 24 : 12;
+    return keys;
+  }
+
+  Batch random_batch(std::mt19937_64& random) const {
+    const Options& o = options_;
+    const std::int64_t places = o.batch * o.length;
+    Batch batch;
+    batch.ids_BT = Tensor({o.batch, o.length}, DType::i32);
+    batch.type_ids_BT = Tensor({o.batch, o.length}, DType::i32);
+    batch.masked_places_N = Tensor({o.masked}, DType::i32);
+    batch.masked_targets_N = Tensor({o.masked}, DType::i32);
+    auto* ids = batch.ids_BT.data<std::int32_t>();
+    std::fill_n(batch.type_ids_BT.data<std::int32_t>(), places, 0);
+    std::uniform_int_distribution<std::int32_t> word(kFirstWord, kVocabulary - 1);
+    std::generate_n(ids, places, [&] { return word(random); });
+
+    std::vector<std::int32_t> all(static_cast<std::size_t>(places));
+    std::iota(all.begin(), all.end(), 0);
+    auto* chosen = batch.masked_places_N.data<std::int32_t>();
+    std::sample(all.begin(), all.end(), chosen, o.masked, random);
+    for (std::int64_t i = 0; i < o.masked; ++i) {
+      batch.masked_targets_N.data<std::int32_t>()[i] = ids[chosen[i]];
+      ids[chosen[i]] = kMaskId;
+    }
+    return batch;
+  }
+
+  Options options_;
+  std::unique_ptr<PretrainingModel> model_;
+  Batch batch_;
+};
+
+class Gpt2Subject final : public Subject {
+ public:
+  Gpt2Subject(const Options& o, Mesh& mesh)
+      : options_(o), model_(shape(o), mesh.tensor(), o.tensors), places_BT_(places(o)) {
+    initialize(model_, kSeed, {.rank = 0, .ranks = 1});
+  }
+
+  Module& module() override { return model_; }
+  void draw_batch(std::mt19937_64& random) override {
+    ids_BT_ = words(random, {options_.batch, options_.length});
+    targets_N_ = words(random, {options_.batch * options_.length});
+  }
+  Var mean_loss(Pass& pass) override {
+    const Device device = options_.tensors.device;
+    const Var sum =
+        model_.loss(to_device(ids_BT_, device), places_BT_, to_device(targets_N_, device), pass);
+    return scale(sum, 1.0F / static_cast<float>(targets_N_.numel()));
+  }
+
+ private:
+  static Gpt2Shape shape(const Options& o) {
+    Gpt2Shape s;
+    s.length = std::max<std::int64_t>(512, o.length);
+    if (o.layers > 0) s.layers = o.layers;
+    return s;
+  }
+  static Tensor places(const Options& o) {
+    Tensor p({o.batch, o.length}, DType::i32);
+    for (std::int64_t i = 0; i < p.numel(); ++i)
+      p.data<std::int32_t>()[i] = static_cast<std::int32_t>(i % o.length);
+    return to_device(p, o.tensors.device);
+  }
+  static Tensor words(std::mt19937_64& random, const Shape& shape) {
+    Tensor ids(shape, DType::i32);
+    std::uniform_int_distribution<std::int32_t> word(0, 50256);
+    std::generate_n(ids.data<std::int32_t>(), ids.numel(), [&] { return word(random); });
+    return ids;
+  }
+
+  Options options_;
+  Gpt2 model_;
+  Tensor places_BT_, ids_BT_, targets_N_;
+};
+
+std::unique_ptr<Subject> make_subject(const Options& o, Mesh& mesh) {
+  if (o.is_gpt2()) return std::make_unique<Gpt2Subject>(o, mesh);
+  return std::make_unique<BertSubject>(o, mesh);
+}
+
+class Step {
+ public:
+  explicit Step(const Options& o)
+      : mesh_(Mesh::single(o.tensors.device)),
+        subject_(make_subject(o, mesh_)),
+        parameters_(parameters(subject_->module())),
+        buckets_(parameters_, mesh_),
+        optimizer_(parameters_, {}) {}
+
+  struct Result {
+    double seconds = 0, loss = 0;
+  };
+
+  Result operator()() {
+    subject_->draw_batch(random_);
+    const auto start = std::chrono::steady_clock::now();
+    Pass pass{.training = true, .seed = kSeed, .step = static_cast<std::uint32_t>(updates_)};
+    buckets_.zero();
+    const Var loss = subject_->mean_loss(pass);
+    backward(loss, {}, buckets_.hook(true));
+    buckets_.finish();
+    const double norm = global_grad_norm(buckets_, parameters_, mesh_);
+    optimizer_.step(buckets_.gradients(),
+                    {.lr = 1e-4, .grad_scale = clip_scale(norm, 1.0), .update = ++updates_});
+    const double value = to_host(loss.value()).data<float>()[0];  // waits for the whole step
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    return {.seconds = taken.count(), .loss = value};
+  }
+
+  std::int64_t size() const {
+    std::int64_t n = 0;
+    for (const NamedParameter& p : parameters_) n += p.parameter->full.numel();
+    return n;
+  }
+
+ private:
+  Mesh mesh_;
+  std::unique_ptr<Subject> subject_;
+  std::vector<NamedParameter> parameters_;
+  GradientBuckets buckets_;
+  Optimizer optimizer_;
+  std::mt19937_64 random_{1};
+  std::int64_t updates_ = 0;
+};
+
+void say(const Json& json) { std::cout << json.dump() << std::endl; }
+
+// The most that was in use: of the GPU's memory by this program's tensors, or of the host's by the
+// process.
+std::int64_t peak_memory(Device device) {
+  if (device.type == DeviceType::cuda) {
+    return static_cast<std::int64_t>(allocator(device).stats().peak);
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t{1024} * usage.ru_maxrss;
+}
+
+std::string name_of_device(Device device) {
+  return device.type == DeviceType::cpu
+             ? "cpu"
+             : cuda_report().gpus[static_cast<std::size_t>(device.index)].name;
+}
+
+void run(const Options& options) {
+  set_threads(options.threads);
+  Step step(options);
+  double loss = 0;
+  for (int i = 0; i < options.warmup; ++i) loss = step().loss;
+  const std::string version = version_text();
+  say({{"ready", version.substr(0, version.find('\n'))},
+       {"device", name_of_device(options.tensors.device)},
+       {"parameters", step.size()},
+       {"loss", loss}});
+
+  std::string line;
+  while (std::getline(std::cin, line)) {
+    Json answer;
+    answer["seconds"] = Json::array();
+    for (int i = std::stoi(line); i > 0; --i) {
+      const Step::Result result = step();
+      answer["seconds"].push_back(result.seconds);
+      answer["loss"] = result.loss;
+    }
+    say(answer);
+  }
+  say({{"peak_memory", peak_memory(options.tensors.device)}});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    run(parse(argc, argv));
+    return 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "error: %s\n", e.what());
+    return 1;
+  }
+}
