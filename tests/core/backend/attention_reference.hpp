@@ -16,9 +16,9 @@ struct AttentionReference {
 // One (sample, head) of the reference.
 class ReferenceHead {
  public:
-  ReferenceHead(const std::vector<float>& qkv, const Shape& shape, const AttentionArgs& args,
-                std::int64_t b, std::int64_t h)
-      : qkv_(qkv), args_(args), T_(shape[1]), heads_(args.heads), b_(b), h_(h) {
+  ReferenceHead(const std::vector<float>& qkv, const std::vector<float>& mask, const Shape& shape,
+                const AttentionArgs& args, std::int64_t b, std::int64_t h)
+      : qkv_(qkv), mask_(mask), args_(args), T_(shape[1]), heads_(args.heads), b_(b), h_(h) {
     d_ = shape[2] / (3 * heads_);
     p_.resize(size(T_ * T_));
     keep_.resize(size(T_ * T_));
@@ -71,8 +71,7 @@ class ReferenceHead {
     double sum = 0;
     for (std::int64_t j = 0; j < T_; ++j) {
       const bool seen =
-          (!args_.causal || j <= i) &&
-          (!args_.key_mask_BT || args_.key_mask_BT.data<std::uint8_t>()[b_ * T_ + j] != 0);
+          (!args_.causal || j <= i) && (mask_.empty() || mask_[size(b_ * T_ + j)] != 0);
       double score = 0;
       for (std::int64_t c = 0; c < d_; ++c) score += x(0, i, c) * x(1, j, c);
       p_[at(i, j)] = seen ? std::exp(score * double{args_.scale}) : 0.0;
@@ -90,6 +89,7 @@ class ReferenceHead {
   }
 
   const std::vector<float>& qkv_;
+  const std::vector<float>& mask_;  // of all keys, or empty
   const AttentionArgs& args_;
   std::int64_t T_, heads_, b_, h_, d_ = 0;
   std::vector<double> p_, keep_, lse_;
@@ -98,6 +98,8 @@ class ReferenceHead {
 inline AttentionReference attention_reference(const Tensor& qkv, const Tensor& dout,
                                               const AttentionArgs& args) {
   const std::vector<float> in = to_vector(qkv), dy = to_vector(dout);
+  const std::vector<float> mask =
+      args.key_mask_BT ? to_vector(args.key_mask_BT) : std::vector<float>();
   const std::int64_t B = qkv.shape()[0], T = qkv.shape()[1];
   const std::int64_t width = qkv.shape()[2] / 3, d = width / args.heads;
   AttentionReference result;
@@ -105,7 +107,7 @@ inline AttentionReference attention_reference(const Tensor& qkv, const Tensor& d
   result.dqkv.resize(in.size());
   for (std::int64_t b = 0; b < B; ++b) {
     for (std::int64_t h = 0; h < args.heads; ++h) {
-      const ReferenceHead head(in, qkv.shape(), args, b, h);
+      const ReferenceHead head(in, mask, qkv.shape(), args, b, h);
       for (std::int64_t i = 0; i < T; ++i) {
         result.lse.push_back(head.lse(i));
         for (std::int64_t c = 0; c < d; ++c)

@@ -3,7 +3,7 @@
 
 #include "core/backend/backend.hpp"
 #include "tests/core/backend/attention_reference.hpp"
-#include "tests/core/backend/same_for_threads.hpp"
+#include "tests/core/backend/repeatable.hpp"
 
 namespace weft {
 namespace {
@@ -15,7 +15,7 @@ struct Result {
 };
 
 Result run(const Tensor& qkv, const Tensor& dout, const AttentionArgs& args) {
-  Result r{empty_like(dout), Tensor({qkv.shape()[0], args.heads, qkv.shape()[1]}, DType::f32),
+  Result r{empty_like(dout), make_empty({qkv.shape()[0], args.heads, qkv.shape()[1]}),
            empty_like(qkv)};
   Backend& b = backend(qkv);
   b.attention_forward(r.out, r.lse, qkv, args);
@@ -35,13 +35,17 @@ Tensor dout_of(const Case& c, DType dtype) {
 }
 
 // Sample 0 sees every key, each following sample hides a third of its keys and the last few.
-Tensor padded(const Case& c) {
-  Tensor mask({c.B, c.T}, DType::u8);
+std::vector<float> padded(const Case& c) {
+  std::vector<float> mask;
   for (std::int64_t b = 0; b < c.B; ++b) {
     for (std::int64_t j = 0; j < c.T; ++j)
-      mask.data<std::uint8_t>()[b * c.T + j] = b == 0 || (j % 3 != b % 3 && j < c.T - b);
+      mask.push_back(b == 0 || (j % 3 != b % 3 && j < c.T - b));
   }
   return mask;
+}
+
+Tensor mask_of(const Case& c, const std::vector<float>& keys) {
+  return to_tensor(keys, {c.B, c.T}, DType::u8);
 }
 
 void expect_exact(const Case& c, DType dtype, const AttentionArgs& args) {
@@ -69,11 +73,11 @@ AttentionArgs args_of(const Case& c) {
 TEST(Attention, AgreesWithFp64UnderEveryMask) {
   for (const Case& c : {Case{1, 1, 1, 4}, Case{3, 5, 2, 5}, Case{2, 17, 3, 8}, Case{2, 64, 1, 32},
                         Case{1, 129, 2, 16}}) {
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : test_dtypes()) {
       for (int flags = 0; flags < 8; ++flags) {
         AttentionArgs args = args_of(c);
         args.causal = flags & 1;
-        if (flags & 2) args.key_mask_BT = padded(c);
+        if (flags & 2) args.key_mask_BT = mask_of(c, padded(c));
         if (flags & 4) args.dropout_p = 0.3F;
         expect_exact(c, dtype, args);
       }
@@ -87,8 +91,7 @@ TEST(Attention, AgreesWithFp64OverManyTiles) {
     AttentionArgs args = args_of(c);
     args.causal = causal;
     args.dropout_p = 0.1F;
-    expect_exact(c, DType::f32, args);
-    expect_exact(c, DType::bf16, args);
+    for (const DType dtype : test_dtypes()) expect_exact(c, dtype, args);
   }
 }
 
@@ -105,10 +108,11 @@ TEST(Attention, LargeScoresDoNotOverflow) {
 
 TEST(Attention, ARowWithoutKeysGivesZeros) {
   const Case c{2, 6, 2, 4};
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : test_dtypes()) {
     AttentionArgs args = args_of(c);
-    args.key_mask_BT = padded(c);
-    std::fill_n(args.key_mask_BT.data<std::uint8_t>(), c.T, std::uint8_t{0});
+    std::vector<float> mask = padded(c);
+    std::fill_n(mask.begin(), c.T, 0.0F);
+    args.key_mask_BT = mask_of(c, mask);
     const Result r = run(qkv_of(c, dtype), dout_of(c, dtype), args);
     for (const float y : to_vector(r.out.narrow(0, 1))) EXPECT_EQ(y, 0.0F);
     for (const float y : to_vector(r.lse.narrow(0, 1))) EXPECT_EQ(y, -INFINITY);
@@ -119,8 +123,7 @@ TEST(Attention, ARowWithoutKeysGivesZeros) {
 
 TEST(Attention, NanComesThrough) {
   const Case c{1, 4, 1, 4};
-  Tensor qkv = qkv_of(c, DType::f32);
-  qkv.data<float>()[0] = NAN;  // of the first query alone
+  const Tensor qkv = with_element(qkv_of(c, DType::f32), 0, NAN);  // of the first query alone
   const Result r = run(qkv, dout_of(c, DType::f32), args_of(c));
   const std::vector<float> out = to_vector(r.out);
   EXPECT_TRUE(std::isnan(out[0]));
@@ -145,7 +148,7 @@ Tensor part_of(const Tensor& x, std::int64_t parts, std::int64_t heads, std::int
 
 TEST(Attention, PartsOfTheHeadsAndSamplesEqualTheWhole) {
   const Case c{3, 19, 4, 8};
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : test_dtypes()) {
     AttentionArgs args = args_of(c);
     args.dropout_p = 0.4F;
     args.first_sample = 5;
@@ -162,13 +165,13 @@ TEST(Attention, PartsOfTheHeadsAndSamplesEqualTheWhole) {
   }
 }
 
-TEST(Attention, ThreadsDoNotChangeTheBits) {
+TEST(Attention, GivesTheSameBitsEveryTime) {
   for (const Case& c : {Case{2, 130, 3, 16}, Case{1, 40, 1, 64}}) {
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : test_dtypes()) {
       AttentionArgs args = args_of(c);
       args.dropout_p = 0.1F;
-      args.key_mask_BT = padded(c);
-      EXPECT_TRUE(same_for_threads([&]() -> std::vector<Tensor> {
+      args.key_mask_BT = mask_of(c, padded(c));
+      EXPECT_TRUE(repeatable([&]() -> std::vector<Tensor> {
         const Result r = run(qkv_of(c, dtype), dout_of(c, dtype), args);
         return {r.out, r.lse, r.dqkv};
       }));

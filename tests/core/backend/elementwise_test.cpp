@@ -1,18 +1,16 @@
 // fill, copy, add, scale.
 #include "core/backend/backend.hpp"
-#include "tests/core/backend/same_for_threads.hpp"
+#include "tests/core/backend/repeatable.hpp"
 
 namespace weft {
 namespace {
-
-Backend& cpu() { return backend(Device{}); }
 
 const float kInf = std::numeric_limits<float>::infinity();
 
 TEST(Elementwise, FillsEveryType) {
   for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::i32, DType::u8}) {
-    Tensor x({3, 7}, dtype);
-    cpu().fill(x, 5);
+    Tensor x = make_empty({3, 7}, dtype);
+    test_backend().fill(x, 5);
     EXPECT_EQ(to_vector(x), std::vector<float>(21, 5.0F)) << name_of(dtype);
   }
 }
@@ -24,8 +22,8 @@ TEST(Elementwise, CopiesBetweenFloatingTypes) {
   for (const DType from : {DType::f32, DType::bf16, DType::f16}) {
     for (const DType to : {DType::f32, DType::bf16, DType::f16}) {
       const Tensor x = to_tensor(values, shape, from);
-      Tensor y(shape, to);
-      cpu().copy(y, x);
+      Tensor y = make_empty(shape, to);
+      test_backend().copy(y, x);
       EXPECT_TRUE(same_bits(y, to_dtype(x, to))) << name_of(from) << " to " << name_of(to);
     }
   }
@@ -34,8 +32,8 @@ TEST(Elementwise, CopiesBetweenFloatingTypes) {
 TEST(Elementwise, CopyRoundsToNearestEven) {
   // bf16 has 8 significant bits: 1 + 2^-8 lies halfway between 1 and 1 + 2^-7.
   const Tensor x = to_tensor({1.00390625F, 1.01171875F, 1.00390637F}, {3});
-  Tensor y({3}, DType::bf16);
-  cpu().copy(y, x);
+  Tensor y = make_empty({3}, DType::bf16);
+  test_backend().copy(y, x);
   EXPECT_EQ(to_vector(y), (std::vector<float>{1.0F, 1.015625F, 1.0078125F}));
 }
 
@@ -43,8 +41,8 @@ TEST(Elementwise, CopyKeepsNan) {
   // A payload in the low bits alone must not become an infinity.
   const Tensor x = to_tensor({std::bit_cast<float>(0x7F800001U), std::nanf("")}, {2});
   for (const DType dtype : {DType::bf16, DType::f16}) {
-    Tensor y({2}, dtype);
-    cpu().copy(y, x);
+    Tensor y = make_empty({2}, dtype);
+    test_backend().copy(y, x);
     for (const float v : to_vector(y)) EXPECT_TRUE(std::isnan(v)) << name_of(dtype);
   }
 }
@@ -52,8 +50,8 @@ TEST(Elementwise, CopyKeepsNan) {
 TEST(Elementwise, CopiesIntegersAsTheyAre) {
   for (const DType dtype : {DType::i32, DType::u8}) {
     const Tensor x = to_tensor({0, 1, 2, 255, 7}, {5}, dtype);
-    Tensor y({5}, dtype);
-    cpu().copy(y, x);
+    Tensor y = make_empty({5}, dtype);
+    test_backend().copy(y, x);
     EXPECT_TRUE(same_bits(y, x));
   }
 }
@@ -65,11 +63,11 @@ TEST(Elementwise, AddsAcrossTypesAndInPlace) {
       std::vector<float> expected = to_vector(a);
       const std::vector<float> other = to_vector(b);
       for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += other[i];
-      Tensor y({5, 13}, DType::f32);
-      cpu().add(y, a, b);
+      Tensor y = make_empty({5, 13});
+      test_backend().add(y, a, b);
       EXPECT_TRUE(same_bits(y, to_tensor(expected, {5, 13})));
       Tensor in_place = to_dtype(a, da);
-      cpu().add(in_place, in_place, b);
+      test_backend().add(in_place, in_place, b);
       EXPECT_TRUE(same_bits(in_place, to_tensor(expected, {5, 13}, da)));
     }
   }
@@ -81,27 +79,27 @@ TEST(Elementwise, ScalesAndAddsMultiples) {
     std::vector<float> scaled = to_vector(x);
     for (float& v : scaled) v *= -0.5F;
     Tensor y = to_dtype(x, dtype);
-    cpu().scale(y, y, -0.5F);
+    test_backend().scale(y, y, -0.5F);
     EXPECT_TRUE(same_bits(y, to_tensor(scaled, {67}, dtype)));
   }
 }
 
 TEST(Elementwise, TakesEmptyTensors) {
-  Tensor none({0, 4}, DType::f32);
-  cpu().fill(none, 1);
-  cpu().copy(none, none);
-  cpu().add(none, none, none);
-  cpu().scale(none, none, 2);
+  Tensor none = make_empty({0, 4});
+  test_backend().fill(none, 1);
+  test_backend().copy(none, none);
+  test_backend().add(none, none, none);
+  test_backend().scale(none, none, 2);
 }
 
-TEST(Elementwise, BitsDoNotDependOnThreads) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+TEST(Elementwise, GivesTheSameBitsEveryTime) {
+  for (const DType dtype : test_dtypes()) {
     const Tensor a = make_random({100'003}, 5, dtype), b = make_random({100'003}, 6, dtype);
-    EXPECT_TRUE(same_for_threads([&]() -> std::vector<Tensor> {
+    EXPECT_TRUE(repeatable([&]() -> std::vector<Tensor> {
       Tensor sum = empty_like(a), scaled = empty_like(a), copied = empty_like(a, DType::f32);
-      cpu().add(sum, a, b);
-      cpu().scale(scaled, a, 0.7F);
-      cpu().copy(copied, a);
+      test_backend().add(sum, a, b);
+      test_backend().scale(scaled, a, 0.7F);
+      test_backend().copy(copied, a);
       return {sum, scaled, copied};
     }));
   }

@@ -1,11 +1,9 @@
 // The optimizers' kernels against the same update in fp64.
 #include "core/backend/backend.hpp"
-#include "tests/core/backend/same_for_threads.hpp"
+#include "tests/core/backend/repeatable.hpp"
 
 namespace weft {
 namespace {
-
-Backend& cpu() { return backend(Device{}); }
 
 constexpr float kDecay = 0.1F;
 const AdamArgs kArgs{.lr = 0.01F,
@@ -16,15 +14,19 @@ const AdamArgs kArgs{.lr = 0.01F,
                      .correction1 = 1 - 0.9,
                      .correction2 = 1 - 0.99};
 
+Tensor second_moment(const Shape& shape) {
+  std::vector<float> v = to_vector(make_random(shape, 3, DType::f32, 1e-4F));
+  for (float& x : v) x = std::abs(x);
+  return to_tensor(v, shape);
+}
+
 struct Fixture {
   explicit Fixture(std::int64_t n, DType copy_dtype)
       : w(make_random({n}, 1)),
         m(make_random({n}, 2, DType::f32, 0.01F)),
-        v(make_random({n}, 3, DType::f32, 1e-4F)),
+        v(second_moment({n})),
         g(make_random({n}, 4, DType::f32, 0.1F)),
-        copy({n}, copy_dtype) {
-    for (std::int64_t i = 0; i < n; ++i) v.data<float>()[i] = std::abs(v.data<float>()[i]);
-  }
+        copy(make_empty({n}, copy_dtype)) {}
   Tensor w, m, v, g, copy;
 
   AdamTensors tensors() const {
@@ -32,7 +34,7 @@ struct Fixture {
   }
   void adamw() const {
     const AdamTensors all[] = {tensors()};
-    cpu().adamw(all, kArgs);
+    test_backend().adamw(all, kArgs);
   }
 };
 
@@ -55,7 +57,7 @@ struct Expected {
 };
 
 TEST(OptimKernels, AdamW) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : test_dtypes()) {
     Fixture f(77, dtype);
     const Expected expected(f);
     f.adamw();
@@ -70,12 +72,12 @@ TEST(OptimKernels, WeightDecayKeepsItsDigits) {
   // lr * decay = 1e-6 is near the spacing of floats at 1: as a factor 1 - 1e-6 it would be 5% off.
   // Single weights round by about as much, their sum does not.
   const std::int64_t n = 10'000;
-  Tensor w = make_random({n}, 1), m({n}, DType::f32);
-  cpu().fill(m, 0);
+  Tensor w = make_random({n}, 1), m = make_empty({n});
+  test_backend().fill(m, 0);
   Tensor v = to_dtype(m, DType::f32), g = to_dtype(m, DType::f32);
   const std::vector<float> before = to_vector(w);
   const AdamTensors all[] = {{.w = w, .m = m, .v = v, .copy = {}, .g = g, .weight_decay = 1e-4F}};
-  cpu().adamw(all, {.lr = 1e-2F});
+  test_backend().adamw(all, {.lr = 1e-2F});
   const std::vector<float> after = to_vector(w);
   double change = 0, expected = 0;
   for (std::size_t i = 0; i < before.size(); ++i) {
@@ -86,27 +88,27 @@ TEST(OptimKernels, WeightDecayKeepsItsDigits) {
 }
 
 TEST(OptimKernels, Lamb) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : test_dtypes()) {
     Fixture f(77, dtype);
     const Expected expected(f);
     Tensor u = empty_like(f.w);
-    cpu().lamb_direction(u, f.tensors(), kArgs);
+    test_backend().lamb_direction(u, f.tensors(), kArgs);
     EXPECT_TRUE(close(f.m, expected.m, 1e-6));
     EXPECT_TRUE(close(f.v, expected.v, 1e-6));
     EXPECT_TRUE(close(u, expected.direction, 1e-6));
-    cpu().lamb_apply(f.tensors(), u, {}, kArgs.lr);
+    test_backend().lamb_apply(f.tensors(), u, {}, kArgs.lr);
     EXPECT_TRUE(close(f.w, expected.w, 1e-6));
     EXPECT_TRUE(same_bits(f.copy, to_dtype(f.w, dtype)));
   }
 }
 
-TEST(OptimKernels, BitsDoNotDependOnThreads) {
-  EXPECT_TRUE(same_for_threads([]() -> std::vector<Tensor> {
+TEST(OptimKernels, GivesTheSameBitsEveryTime) {
+  EXPECT_TRUE(repeatable([]() -> std::vector<Tensor> {
     Fixture f(100'003, DType::bf16);
     f.adamw();
     Tensor u = empty_like(f.w);
-    cpu().lamb_direction(u, f.tensors(), kArgs);
-    cpu().lamb_apply(f.tensors(), u, {}, 0.1F);
+    test_backend().lamb_direction(u, f.tensors(), kArgs);
+    test_backend().lamb_apply(f.tensors(), u, {}, 0.1F);
     return {f.w, f.m, f.v, f.copy, u};
   }));
 }

@@ -1,22 +1,20 @@
 // sum_rows and squared_norms.
 #include "core/backend/transfer.hpp"
-#include "tests/core/backend/same_for_threads.hpp"
+#include "tests/core/backend/repeatable.hpp"
 
 namespace weft {
 namespace {
 
-Backend& cpu() { return backend(Device{}); }
-
 TEST(Reduce, SumsRows) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : test_dtypes()) {
     for (const Shape& shape : {Shape{1, 5}, Shape{15, 1}, Shape{67, 33}, Shape{1500, 70}}) {
       const Tensor x = make_random(shape, 1, dtype);
       const std::vector<float> values = to_vector(x);
       std::vector<double> expected(static_cast<std::size_t>(shape.last()));
       for (std::size_t i = 0; i < values.size(); ++i)
         expected[i % expected.size()] += double{values[i]};
-      Tensor y({shape.last()}, DType::f32);
-      cpu().sum_rows(y, x);
+      Tensor y = make_empty({shape.last()});
+      test_backend().sum_rows(y, x);
       EXPECT_TRUE(close(y, expected, 1e-6)) << shape.str();
     }
   }
@@ -24,17 +22,19 @@ TEST(Reduce, SumsRows) {
 
 TEST(Reduce, SumOfNoRowsIsZero) {
   Tensor y = make_random({6}, 1);
-  cpu().sum_rows(y, Tensor({0, 6}, DType::f32));
+  test_backend().sum_rows(y, make_empty({0, 6}));
   EXPECT_EQ(to_vector(y), std::vector<float>(6, 0.0F));
 }
 
 TEST(Reduce, SquaredNormIsExactToFp64) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : test_dtypes()) {
     for (const std::int64_t n : {0, 1, 5, 4096, 100'003}) {
       const Tensor x = make_random({n}, 2, dtype, 100);
-      double expected = 0;
-      for (const float v : to_vector(x)) expected += double{v} * double{v};
-      EXPECT_NEAR(squared_norms({x})[0], expected, 1e-12 * expected);
+      std::vector<double> expected = {0};
+      for (const float v : to_vector(x)) expected[0] += double{v} * double{v};
+      Tensor square = make_empty({1}, DType::f64);
+      test_backend().squared_norms(square, {&x, 1});
+      EXPECT_TRUE(close(square, expected, 1e-12)) << n;
     }
   }
 }
@@ -45,20 +45,19 @@ TEST(Reduce, SquaredNormDoesNotOverflowInFp32) {
 }
 
 TEST(Reduce, SquaredNormLetsNanAndInfinityThrough) {
-  Tensor x = make_random({70'000}, 3);
-  x.data<float>()[69'999] = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(squared_norms({x})[0], std::numeric_limits<double>::infinity());
-  x.data<float>()[4] = std::nanf("");
+  Tensor x = with_element(make_random({70'000}, 3), 69'999, INFINITY);
+  EXPECT_EQ(squared_norms({x})[0], INFINITY);
+  x = with_element(x, 4, NAN);
   EXPECT_TRUE(std::isnan(squared_norms({x})[0]));
 }
 
-TEST(Reduce, BitsDoNotDependOnThreads) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+TEST(Reduce, GivesTheSameBitsEveryTime) {
+  for (const DType dtype : test_dtypes()) {
     const Tensor x = make_random({1001, 133}, 4, dtype);
-    EXPECT_TRUE(same_for_threads([&]() -> std::vector<Tensor> {
-      Tensor sums({133}, DType::f32), square({1}, DType::f64);
-      cpu().sum_rows(sums, x);
-      cpu().squared_norms(square, {&x, 1});
+    EXPECT_TRUE(repeatable([&]() -> std::vector<Tensor> {
+      Tensor sums = make_empty({133}), square = make_empty({1}, DType::f64);
+      test_backend().sum_rows(sums, x);
+      test_backend().squared_norms(square, {&x, 1});
       return {sums, square};
     }));
   }

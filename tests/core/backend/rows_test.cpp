@@ -2,16 +2,16 @@
 #include <gtest/gtest.h>
 
 #include "core/backend/backend.hpp"
-#include "tests/core/backend/same_for_threads.hpp"
+#include "tests/core/backend/repeatable.hpp"
 
 namespace weft {
 namespace {
 
 TEST(GatherRows, CopiesRowsAndZeroesTheMissing) {
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : test_dtypes()) {
     const Tensor x = make_random({5, 3}, 1, dtype);
     const Tensor index = make_indices({12, 10, 10, 9, 15, 14, -1});
-    Tensor y({7, 3}, dtype);
+    Tensor y = make_empty({7, 3}, dtype);
     backend(y).gather_rows(y, x, index, 10);  // rows 10 to 14 of a table are here
     const std::vector<float> from = to_vector(x), got = to_vector(y);
     const int rows[] = {2, 0, 0, -1, -1, 4, -1};
@@ -26,29 +26,28 @@ TEST(GatherRows, CopiesRowsAndZeroesTheMissing) {
 
 // Random rows of [first, first + rows), some outside.
 Tensor random_index(std::int64_t n, std::int64_t first, std::int64_t rows) {
-  Tensor index({n}, DType::i32);
+  std::vector<std::int32_t> index;
   for (std::int64_t i = 0; i < n; ++i) {
     const auto bits = philox_u32({.seed = 8}, static_cast<std::uint64_t>(i));
-    index.data<std::int32_t>()[i] =
-        static_cast<std::int32_t>(first - 2 + bits % static_cast<std::uint32_t>(rows + 4));
+    index.push_back(
+        static_cast<std::int32_t>(first - 2 + bits % static_cast<std::uint32_t>(rows + 4)));
   }
-  return index;
+  return make_indices(index);
 }
 
 TEST(ScatterAddRows, SumsInFp32AndZeroesTheRest) {
   for (const std::int64_t columns : {1, 3, 17, 100}) {
-    for (const auto& [dtype, sum_dtype] :
-         {std::pair{DType::f32, DType::f32}, std::pair{DType::bf16, DType::f32}}) {
+    for (const DType dtype : test_dtypes()) {
       const std::int64_t count = 400, rows = 11, first = 20;
       const Tensor dy = make_random({count, columns}, 1, dtype);
       const Tensor index = random_index(count, first, rows);
-      Tensor dx = make_random({rows + 1, columns}, 2, sum_dtype);  // row 11 is never hit
+      Tensor dx = make_random({rows + 1, columns}, 2);  // row 11 is never hit
       dx = dx.narrow(0, rows);
       backend(dx).scatter_add_rows(dx, dy, index, first);
       std::vector<double> want(static_cast<std::size_t>(rows * columns));
-      const std::vector<float> from = to_vector(dy);
+      const std::vector<float> from = to_vector(dy), places = to_vector(index);
       for (std::int64_t n = 0; n < count; ++n) {
-        const std::int64_t row = index.data<std::int32_t>()[n] - first;
+        const auto row = static_cast<std::int64_t>(places[static_cast<std::size_t>(n)]) - first;
         if (row < 0 || row >= rows) continue;
         for (std::int64_t c = 0; c < columns; ++c)
           want[static_cast<std::size_t>(row * columns + c)] +=
@@ -64,14 +63,14 @@ TEST(ScatterAddRows, UntouchedRowsAreZero) {
   backend(dx).scatter_add_rows(dx, make_random({1, 2}, 2), make_indices({1}), 0);
   const std::vector<float> got = to_vector(dx), from = to_vector(make_random({1, 2}, 2));
   EXPECT_EQ(got, (std::vector<float>{0, 0, from[0], from[1], 0, 0}));
-  backend(dx).scatter_add_rows(dx, Tensor({0, 2}, DType::f32), Tensor({0}, DType::i32), 0);
+  backend(dx).scatter_add_rows(dx, make_empty({0, 2}), make_empty({0}, DType::i32), 0);
   EXPECT_EQ(to_vector(dx), std::vector<float>(6, 0));
 }
 
-TEST(Rows, ThreadsDoNotChangeTheBits) {
-  EXPECT_TRUE(same_for_threads([]() -> std::vector<Tensor> {
+TEST(Rows, GivesTheSameBitsEveryTime) {
+  EXPECT_TRUE(repeatable([]() -> std::vector<Tensor> {
     const Tensor dy = make_random({1000, 130}, 1), index = random_index(1000, 0, 50);
-    Tensor dx({50, 130}, DType::f32), y({1000, 130}, DType::f32);
+    Tensor dx = make_empty({50, 130}), y = make_empty({1000, 130});
     backend(dx).scatter_add_rows(dx, dy, index, 0);
     backend(dx).gather_rows(y, dx, index, 0);
     return {dx, y};
@@ -79,11 +78,13 @@ TEST(Rows, ThreadsDoNotChangeTheBits) {
 }
 
 TEST(ScatterAddRows, UniqueRowsComeBackInTheirDtype) {
-  const Tensor dy = make_random({2, 5}, 1, DType::bf16);
-  Tensor dx({4, 5}, DType::bf16);
-  backend(dx).scatter_add_rows(dx, dy, make_indices({3, 1}), 0);
-  EXPECT_TRUE(same_bits(dx.narrow(3, 1), dy.narrow(0, 1)));
-  EXPECT_TRUE(same_bits(dx.narrow(1, 1), dy.narrow(1, 1)));
+  for (const DType dtype : test_dtypes()) {
+    const Tensor dy = make_random({2, 5}, 1, dtype);
+    Tensor dx = make_empty({4, 5}, dtype);
+    backend(dx).scatter_add_rows(dx, dy, make_indices({3, 1}), 0);
+    EXPECT_TRUE(same_bits(dx.narrow(3, 1), dy.narrow(0, 1)));
+    EXPECT_TRUE(same_bits(dx.narrow(1, 1), dy.narrow(1, 1)));
+  }
 }
 
 }  // namespace

@@ -28,14 +28,14 @@ double worst_error(float low, float high, Fast fast, Exact exact) {
   return worst;
 }
 
-TEST(VectorMath, ExpIsExactToItsStatedError) {
+TEST(VectorMathOnCpu, ExpIsExactToItsStatedError) {
   const double worst =
       worst_error(1e-9F, 87.3F, fast_exp, static_cast<double (*)(double)>(std::exp));
   EXPECT_LT(worst, 2e-7);
   EXPECT_EQ(fast_exp(0.0F), 1.0F);
 }
 
-TEST(VectorMath, ExpAtTheEnds) {
+TEST(VectorMathOnCpu, ExpAtTheEnds) {
   EXPECT_EQ(fast_exp(-kInf), 0.0F);
   EXPECT_EQ(fast_exp(-1e30F), 0.0F);
   EXPECT_EQ(fast_exp(kInf), kInf);
@@ -45,7 +45,7 @@ TEST(VectorMath, ExpAtTheEnds) {
   EXPECT_NEAR(static_cast<double>(fast_exp(-100.0F)), std::exp(-100.0), 0x1p-149);  // subnormal
 }
 
-TEST(VectorMath, ErfIsExactToItsStatedError) {
+TEST(VectorMathOnCpu, ErfIsExactToItsStatedError) {
   EXPECT_LT(worst_error(1e-9F, 8.0F, fast_erf, static_cast<double (*)(double)>(std::erf)), 4e-7);
   EXPECT_EQ(fast_erf(0.0F), 0.0F);
   EXPECT_EQ(fast_erf(kInf), 1.0F);
@@ -53,7 +53,7 @@ TEST(VectorMath, ErfIsExactToItsStatedError) {
   EXPECT_TRUE(std::isnan(fast_erf(std::numeric_limits<float>::quiet_NaN())));
 }
 
-TEST(VectorMath, TanhIsExactToItsStatedError) {
+TEST(VectorMathOnCpu, TanhIsExactToItsStatedError) {
   EXPECT_LT(worst_error(1e-9F, 20.0F, fast_tanh, static_cast<double (*)(double)>(std::tanh)), 4e-7);
   EXPECT_EQ(fast_tanh(0.0F), 0.0F);
   EXPECT_EQ(fast_tanh(kInf), 1.0F);
@@ -61,7 +61,7 @@ TEST(VectorMath, TanhIsExactToItsStatedError) {
   EXPECT_TRUE(std::isnan(fast_tanh(std::numeric_limits<float>::quiet_NaN())));
 }
 
-TEST(VectorMath, PhiloxRowEqualsSingleNumbers) {
+TEST(VectorMathOnCpu, PhiloxRowEqualsSingleNumbers) {
   const PhiloxKey key{.seed = 0x1234567890ABCDEFU, .step = 7, .place = 3};
   // The last start makes the counter's low word wrap within the row.
   for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{6},

@@ -13,7 +13,7 @@ namespace {
 std::vector<float> values(const Shape& full, const Shard& shard, const Init& init,
                           const TensorRank& at = {}, const std::string& name = "w",
                           std::uint64_t seed = 7, DType dtype = DType::f32) {
-  Parameter p{.var = Var(Tensor(shard_shape(full, shard, at.ranks), dtype), true),
+  Parameter p{.var = Var(make_empty(shard_shape(full, shard, at.ranks), dtype), true),
               .full = full,
               .shard = shard,
               .init = init};

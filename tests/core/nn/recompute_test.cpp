@@ -91,9 +91,9 @@ TEST(Recompute, KeepsOnlyTheInputsOfABlock) {
   const auto kept = [&](bool with_recompute) {
     const Var x(make_random({1000, 8}, 3), true);
     Pass pass{.training = true, .recompute = with_recompute};
-    const std::size_t before = allocator({}).stats().in_use;
+    const std::size_t before = allocator(test_device()).stats().in_use;
     const Var y = block(x, pass);
-    return allocator({}).stats().in_use - before;
+    return allocator(test_device()).stats().in_use - before;
   };
   EXPECT_LT(kept(true), kept(false));
   EXPECT_LE(kept(true), 1000 * 8 * sizeof(float) * 9 / 8);  // the output alone

@@ -40,9 +40,9 @@ OpCase attention_case(const Setting& s) {
                                          .first_sample = 3,
                                          .first_head = kHeads.first,
                                          .total_heads = kHeads.total};
-                return attention_reference(qkv, Tensor({2, 5, 8}, DType::f32), args).out;
+                return attention_reference(qkv, make_empty({2, 5, 8}), args).out;
               },
-          .bf16_tolerance = 3e-2};
+          .half_tolerance = 3e-2};
 }
 
 // Texts of 5 and of 2 tokens.
@@ -68,7 +68,7 @@ TEST(AttentionOp, TakesOneKeyOfThePassWhateverTheMode) {
 TEST(AttentionOp, MismatchesNameTheShapes) {
   Pass pass;
   const auto run = [&](const Shape& qkv, const AttentionMask& mask, const Heads& heads) {
-    attention(Var(Tensor(qkv, DType::f32)), mask, heads, 0, pass);
+    attention(Var(make_empty(qkv)), mask, heads, 0, pass);
   };
   const Heads two{.count = 2, .first = 0, .total = 2};
   expect_error([&] { run({2, 5, 16}, {}, two); }, {"attention", "[2, 5, 16]", "2 heads"});
@@ -80,7 +80,7 @@ TEST(AttentionOp, MismatchesNameTheShapes) {
       {"attention", "heads 3 to 4 of 4"});
   expect_error(
       [&] {
-        run({2, 5, 12}, {.keys_BT = Tensor({2, 4}, DType::u8)}, two);
+        run({2, 5, 12}, {.keys_BT = make_empty({2, 4}, DType::u8)}, two);
       },
       {"attention", "[2, 4]", "[2, 5, 12]"});
 }

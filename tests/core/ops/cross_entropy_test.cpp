@@ -8,17 +8,17 @@ namespace weft {
 namespace {
 
 std::vector<double> loss_of(const std::vector<double>& logits, const Tensor& targets) {
-  const auto rows = static_cast<std::size_t>(targets.numel());
+  const std::vector<float> places = to_vector(targets);
+  const std::size_t rows = places.size();
   const std::size_t columns = logits.size() / rows;
   double loss = 0;
   for (std::size_t n = 0; n < rows; ++n) {
-    const std::int32_t target = targets.data<std::int32_t>()[n];
-    if (target < 0) continue;
+    if (places[n] < 0) continue;
     const double* const row = logits.data() + n * columns;
     const double maximum = *std::max_element(row, row + columns);
     double sum = 0;
     for (std::size_t c = 0; c < columns; ++c) sum += std::exp(row[c] - maximum);
-    loss += maximum + std::log(sum) - row[target];
+    loss += maximum + std::log(sum) - row[static_cast<std::size_t>(places[n])];
   }
   return {loss};
 }
@@ -35,7 +35,7 @@ TEST(CrossEntropyOp, TakesRowsLongerThanABlock) {
   check_op({.inputs = {make_random({2, 3001}, 1, DType::f32, 8)},
             .op = [=](const auto& in) { return cross_entropy(in[0], targets).loss; },
             .reference = [=](const auto& in) { return loss_of(in[0], targets); },
-            .bf16_tolerance = 4e-2});
+            .half_tolerance = 4e-2});
 }
 
 TEST(CrossEntropyOp, CountsTargetsWithTheHighestLogit) {
@@ -59,7 +59,7 @@ TEST(CrossEntropyOp, GradientTakesTheLogitsMemory) {
 }
 
 TEST(CrossEntropyOp, TakesNoRows) {
-  const CrossEntropy ce = cross_entropy(Var(Tensor({0, 5}, DType::f32), true), make_indices({}));
+  const CrossEntropy ce = cross_entropy(Var(make_empty({0, 5}), true), make_indices({}));
   EXPECT_EQ(to_vector(ce.loss.value()), std::vector<float>{0});
 }
 

@@ -43,7 +43,9 @@ TEST(GradientCheck, RejectsAWrongForward) {
   EXPECT_FALSE(forward_agrees(c));
 }
 
-TEST(GradientCheck, RejectsAWrongBf16Path) { EXPECT_FALSE(bf16_agrees(cube(1, 0.1F))); }
+TEST(GradientCheck, RejectsAWrongBf16Path) {
+  EXPECT_FALSE(half_agrees(cube(1, 0.1F), DType::bf16));
+}
 
 TEST(GradientCheck, RejectsAMissingGradient) {
   OpCase c = cube(1);

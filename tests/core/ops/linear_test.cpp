@@ -34,7 +34,7 @@ TEST(Linear, WithoutBias) {
 }
 
 TEST(Linear, NoRowsGiveZeroGradients) {
-  const Var x(Tensor({0, 4}, DType::f32), true), w(make_random({3, 4}, 1), true),
+  const Var x(make_empty({0, 4}), true), w(make_random({3, 4}, 1), true),
       bias(make_random({3}, 2), true);
   const Var y = linear(x, w, bias);
   EXPECT_EQ(y.shape(), (Shape{0, 3}));
@@ -70,7 +70,7 @@ TEST(Linear, ParameterGradientsAreFp32) {
 
 TEST(Linear, MismatchesNameBothShapes) {
   const auto make = [](const Shape& shape, DType dtype = DType::f32) {
-    return Var(Tensor(shape, dtype));
+    return Var(make_empty(shape, dtype));
   };
   expect_error([&] { linear(make({2, 5}), make({3, 4})); }, {"linear", "[2, 5]", "[3, 4]"});
   expect_error([&] { linear(make({2, 4}), make({4})); }, {"linear", "[2, 4]", "[4]"});

@@ -54,15 +54,15 @@ TEST(GatherRows, PicksRowsOfAllLeadingDims) {
 
 TEST(GatherRows, NothingPickedGivesAZeroGradient) {
   const Var x(make_random({2, 3}, 1), true);
-  const Var y = gather_rows(x, Tensor({0}, DType::i32));
+  const Var y = gather_rows(x, make_empty({0}, DType::i32));
   EXPECT_EQ(y.shape(), (Shape{0, 3}));
   EXPECT_EQ(to_vector(backward(y, empty_like(y.value()))[x]), std::vector<float>(6, 0));
 }
 
 TEST(Rows, MismatchesNameTheOp) {
-  const Var table(Tensor({4, 3}, DType::f32));
-  expect_error([&] { embedding(table, Tensor({2}, DType::f32)); }, {"embedding", "[4, 3]", "f32"});
-  expect_error([&] { embedding(Var(Tensor({4}, DType::f32)), make_indices({1})); },
+  const Var table(make_empty({4, 3}));
+  expect_error([&] { embedding(table, make_empty({2})); }, {"embedding", "[4, 3]", "f32"});
+  expect_error([&] { embedding(Var(make_empty({4})), make_indices({1})); },
                {"embedding", "[4]", "[1]"});
   expect_error(
       [&] {

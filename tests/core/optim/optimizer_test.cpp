@@ -134,8 +134,7 @@ TEST(Optimizer, RestoredTensorsContinueBitForBit) {
 
     Optimizer restored(second.list(), {.type = type});
     const auto fill = [](const std::vector<Tensor>& to, const std::vector<Tensor>& from) {
-      for (std::size_t i = 0; i < to.size(); ++i)
-        std::memcpy(to[i].raw(), from[i].raw(), from[i].bytes());
+      for (std::size_t i = 0; i < to.size(); ++i) overwrite(to[i], from[i]);
     };
     fill(restored.master(), undisturbed.master());
     for (std::size_t k = 0; k < 2; ++k)
@@ -172,9 +171,9 @@ TEST(Optimizer, LambOfAShardUsesTheNormsOfTheWhole) {
     OptimizerOptions options{.type = OptimizerType::lamb};
     if (rows < 8) {
       options.sum_over_tensor_ranks = [&](Tensor& squares) {
-        double* const values = squares.data<double>();
-        own.assign(values, values + squares.numel());
-        for (std::size_t i = 0; i < rest.size(); ++i) values[i] += rest[i];
+        std::vector<double> sums = own = to_vector<double>(squares);
+        for (std::size_t i = 0; i < rest.size(); ++i) sums[i] += rest[i];
+        overwrite(squares, to_tensor(sums, squares.shape(), DType::f64));
       };
     }
     Optimizer({{"w", &p}}, options)
