@@ -35,6 +35,9 @@ struct MatmulArgs {
   // b changes rarely: forms derived from it may be cached by (storage id, version).
   bool b_is_weight = false;
   Tensor bias = {};  // [N], or empty
+  // f32 [M], or empty; with transpose_a alone. Receives the sums of a's rows as they are stored:
+  // where a is a gradient dy, the product's dw comes with its dbias.
+  Tensor a_sums = {};
 };
 
 // Multi-head attention over a fused projection.

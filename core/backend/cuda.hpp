@@ -49,4 +49,8 @@ int cuda_device_count();
 Backend& cuda_backend(int index);
 Allocator& cuda_allocator(int index);
 
+// Whether products of f32 tensors on GPU `index` may round their operands to TF32 (11 significant
+// bits), as tensor cores need. They may not by default.
+void cuda_allow_tf32(int index, bool allowed);
+
 }  // namespace weft

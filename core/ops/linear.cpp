@@ -42,12 +42,11 @@ Var linear(const Var& x, const Var& w, const Var& bias) {
                     grads[0] = Tensor(x_shape, dy.dtype(), dy.device());
                     backend(dy).matmul(grads[0], dy, w, {.b_is_weight = true});
                   }
+                  if (wants_bias) grads[2] = Tensor({w_shape[0]}, DType::f32, dy.device());
                   if (x) {
                     grads[1] = Tensor(w_shape, DType::f32, dy.device());
-                    backend(dy).matmul(grads[1], dy, x, {.transpose_a = true});
-                  }
-                  if (wants_bias) {
-                    grads[2] = Tensor({w_shape[0]}, DType::f32, dy.device());
+                    backend(dy).matmul(grads[1], dy, x, {.transpose_a = true, .a_sums = grads[2]});
+                  } else if (wants_bias) {
                     backend(dy).sum_rows(grads[2], dy);
                   }
                   return grads;

@@ -45,6 +45,11 @@ void product_of_nothing(CpuBackend& cpu, Tensor& c, const MatmulArgs& args) {
 }  // namespace
 
 void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) {
+  if (args.a_sums) {
+    assert(args.transpose_a);
+    Tensor sums = args.a_sums;
+    sum_rows(sums, a);
+  }
   if (c.numel() == 0) return;
   if (a.numel() == 0) return product_of_nothing(*this, c, args);
   if (a.dtype() == DType::bf16 && !cpu_has_bf16()) {
@@ -55,6 +60,7 @@ void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const Matmu
       return y;
     };
     MatmulArgs args_f32 = args;
+    args_f32.a_sums = {};
     args_f32.b_is_weight = false;  // what is multiplied is not the weight itself
     args_f32.bias = widened(args.bias);
     Tensor c_f32 = c.dtype() == DType::f32 ? c

@@ -13,7 +13,7 @@ namespace weft {
 
 CudaBackend::CudaBackend(int device)
     : runtime_(CudaRuntime::of(device)),
-      cublaslt_(std::make_unique<CublasLt>()),
+      cublaslt_(std::make_unique<CublasLt>(runtime_)),
       sdpa_(std::make_unique<Sdpa>()) {}
 CudaBackend::~CudaBackend() = default;
 

@@ -16,6 +16,7 @@ class CudaBackend final : public Backend {
   explicit CudaBackend(int device);
   ~CudaBackend() override;
   std::string_view name() const override { return "cuda"; }
+  void allow_tf32(bool allowed);
 
   void upload(Tensor& device, const Tensor& host) override;
   void download(std::span<Tensor> hosts, std::span<const Tensor> devices) override;
@@ -72,7 +73,9 @@ class CudaBackend final : public Backend {
   Tensor scratch(Shape shape, DType dtype) const { return Tensor(shape, dtype, device()); }
 
   CudaRuntime& runtime_;
-  struct CublasLt;  // matmul.cpp: handle, chosen algorithms
+  void product_of_nothing(Tensor& c, const Tensor& a, const MatmulArgs& args);
+
+  struct CublasLt;  // cublaslt_state.hpp: handle, chosen algorithms
   std::unique_ptr<CublasLt> cublaslt_;
   std::unique_ptr<Sdpa> sdpa_;  // attention.cpp: cuDNN's plans
 };

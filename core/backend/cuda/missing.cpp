@@ -21,9 +21,6 @@ void CudaBackend::bias_activation_backward(Tensor&, Tensor&, const Tensor&, cons
 void CudaBackend::dropout(Tensor&, const Tensor&, const Dropout&) {
   throw Error("dropout: no CUDA kernel yet");
 }
-void CudaBackend::matmul(Tensor&, const Tensor&, const Tensor&, const MatmulArgs&) {
-  throw Error("matmul: no CUDA kernel yet");
-}
 void tiled_attention_forward(Tensor&, Tensor&, const Tensor&, const AttentionArgs&, cudaStream_t) {
   throw Error("attention_forward: no CUDA kernel yet");
 }

@@ -1,0 +1,101 @@
+// cuBLASLt behind classes of our own: products of column-major matrices, and the algorithms chosen
+// for them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <unordered_map>
+
+#include <cublasLt.h>
+
+#include "core/tensor/dtype.hpp"
+
+namespace weft {
+
+// Owns one of cuBLASLt's objects.
+template <class Pointer, cublasStatus_t (*destroy)(Pointer)>
+struct LtDestroy {
+  void operator()(Pointer p) const { destroy(p); }
+};
+template <class Pointer, cublasStatus_t (*destroy)(Pointer)>
+using LtOwner = std::unique_ptr<std::remove_pointer_t<Pointer>, LtDestroy<Pointer, destroy>>;
+
+using LtHandle = LtOwner<cublasLtHandle_t, cublasLtDestroy>;
+using LtDescriptor = LtOwner<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
+using LtLayout = LtOwner<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
+using LtPreference = LtOwner<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+
+// Throws Error when there is not even memory for a handle.
+LtHandle make_cublaslt_handle();
+
+// What the product's kernel does besides: add bias[m] to each column of d, or write sums[n], the
+// sums of op(b)'s columns. The vector has d's dtype.
+enum class LtEpilogue { none, bias, column_sums };
+
+// d[m, n] = op(a) op(b) (+ d): column-major, without gaps between columns. All that an algorithm
+// depends on.
+struct LtSignature {
+  std::int64_t m = 0, n = 0, k = 0;
+  bool transpose_a = false;    // a is stored [k, m]
+  bool transpose_b = false;    // b is stored [n, k]
+  DType dtype = DType::f32;    // of a, b
+  DType d_dtype = DType::f32;  // this or f32
+  bool tf32 = false;           // f32 operands may be rounded to 11 significant bits
+  LtEpilogue epilogue = LtEpilogue::none;
+  // Bytes that the addresses are multiples of; of the epilogue's vector 0 when there is none.
+  std::uint32_t a_alignment = 0, b_alignment = 0, d_alignment = 0, vector_alignment = 0;
+
+  bool operator==(const LtSignature&) const = default;
+};
+
+// A product with its descriptors and its algorithm. One thread at a time.
+class LtProduct {
+ public:
+  LtProduct(cublasLtHandle_t handle, const LtSignature& signature, std::size_t workspace_limit);
+
+  // Why there is no algorithm for it; CUBLAS_STATUS_SUCCESS when there is one.
+  cublasStatus_t status() const { return status_; }
+  std::size_t workspace_bytes() const { return chosen_.workspaceSize; }
+
+  struct Operands {
+    void* d;
+    const void* a;
+    const void* b;
+    const void* vector;  // of the epilogue
+    bool accumulate;
+  };
+  // Begins it on the stream.
+  cublasStatus_t run(cublasLtHandle_t handle, const Operands& operands, void* workspace,
+                     cudaStream_t stream);
+
+ private:
+  LtDescriptor descriptor_;
+  LtLayout a_, b_, d_;
+  cublasStatus_t status_ = CUBLAS_STATUS_SUCCESS;
+  cublasLtMatmulHeuristicResult_t chosen_{};
+};
+
+// Products by signature: what cuBLASLt's heuristic ranks first is kept, as to ask costs far more
+// than to look up.
+class LtProducts {
+ public:
+  LtProducts(cublasLtHandle_t handle, std::size_t workspace_limit)
+      : handle_(handle), workspace_limit_(workspace_limit) {}
+  // Until the next call.
+  LtProduct& get(const LtSignature& signature);
+
+ private:
+  // Shapes that follow the data (the number of masked tokens) would otherwise pile up.
+  static constexpr std::size_t kCapacity = 4096;
+
+  struct Hash {
+    std::size_t operator()(const LtSignature& s) const;
+  };
+  cublasLtHandle_t handle_;
+  std::size_t workspace_limit_;
+  std::unordered_map<LtSignature, LtProduct, Hash> products_;
+};
+
+}  // namespace weft
