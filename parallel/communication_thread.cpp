@@ -81,4 +81,8 @@ void CommunicationThread::wait() {
   if (shared_->error) std::rethrow_exception(shared_->error);
 }
 
+std::unique_ptr<BackgroundReducer> Communicator::background_reducer(Device) const {
+  return std::make_unique<CommunicationThread>(duplicate());
+}
+
 }  // namespace weft

@@ -1,12 +1,15 @@
 // Communicator: one process group; every rank of it makes the same calls in the same order.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/tensor/tensor.hpp"
+#include "parallel/background_reducer.hpp"
 
 namespace weft {
 
@@ -18,12 +21,16 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  // All calls block until the result is there, and take host tensors of any dtype unless stated
-  // otherwise. Tensors of no elements are let through. A failed call throws Error naming the
-  // operation, the rank, the shape and the dtype.
+  // Tensors may be of any dtype unless stated otherwise, and on the host or on this rank's GPU, but
+  // all of a call, on all ranks, on the same kind of device. Those of no elements are let through.
+  // On the host a call returns when the result is there. On a GPU a call is one more piece of work
+  // of the compute stream: it takes what was issued before, its result is there for what is issued
+  // later, and the host does not wait for it (a communicator that stages through host memory does).
+  // A failed call throws Error naming the operation, the rank, the shape and the dtype; what fails
+  // on a GPU after its call has returned is thrown by the next call, whichever it is.
 
   // In place; the same bits on every rank. f32, f64, i32; bf16 and f16 are reduced in f32 and
-  // rounded once.
+  // rounded once, but by NCCL in a chain of sums that are each rounded.
   virtual void all_reduce(Tensor& x, ReduceOp op) = 0;
   // out holds size() blocks of x, in rank order (along dim 0).
   virtual void all_gather(Tensor& out, const Tensor& x) = 0;
@@ -31,6 +38,8 @@ class Communicator {
   // all_reduce.
   virtual void reduce_scatter(Tensor& out, const Tensor& x) = 0;
   virtual void broadcast(Tensor& x, int root) = 0;
+  // Messages between two ranks arrive in the order in which they were sent, and are received so:
+  // NCCL does not look at tags.
   virtual void send(const Tensor& x, int to, int tag = 0) = 0;
   virtual void receive(Tensor& x, int from, int tag = 0) = 0;
   virtual void barrier() = 0;
@@ -43,6 +52,16 @@ class Communicator {
     return x;
   }
   virtual std::string broadcast(const std::string& s, int root) = 0;
+
+  // Sums tensors of `device` while the caller computes on. Collective over this group; messages do
+  // not mix with those of this communicator.
+  virtual std::unique_ptr<BackgroundReducer> background_reducer(Device device) const;
+
+  // Tells `word` to the other ranks, and returns what each rank told within the time, "" for those
+  // that did not call: to find out who is missing when something does not come to an end. Returns
+  // as soon as all were heard. Once for each communicator; words are short.
+  virtual std::vector<std::string> roll_call(const std::string& word,
+                                             std::chrono::milliseconds time) = 0;
 
   // Ranks with one color form a group, ordered by key. Collective over this group.
   virtual std::unique_ptr<Communicator> split(int color, int key) const = 0;

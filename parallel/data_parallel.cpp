@@ -28,9 +28,11 @@ GradientBuckets::GradientBuckets(std::vector<NamedParameter> parameters, Mesh& m
   }
   if (data_->size() > 1) build(options.bucket_bytes);
   zero();
-  if (data_->size() > 1 && options.overlap) {
-    thread_ = std::make_unique<CommunicationThread>(data_->duplicate());
-  }
+  if (data_->size() > 1 && options.overlap) reducer_ = data_->background_reducer(device());
+}
+
+Device GradientBuckets::device() const {
+  return parameters_.empty() ? Device{} : parameters_[0].parameter->var.value().device();
 }
 
 void GradientBuckets::build(std::int64_t bucket_bytes) {
@@ -46,8 +48,7 @@ void GradientBuckets::build(std::int64_t bucket_bytes) {
 }
 
 void GradientBuckets::allocate(Bucket& bucket) {
-  const Device device = parameters_[bucket.members[0]].parameter->var.value().device();
-  bucket.flat = Tensor({bucket.size}, DType::f32, device);
+  bucket.flat = Tensor({bucket.size}, DType::f32, device());
   backend(bucket.flat).fill(bucket.flat, 0.0F);  // the gaps between views stay zero
   std::int64_t first = 0;
   for (const std::size_t i : bucket.members) {
@@ -95,7 +96,7 @@ void GradientBuckets::arrived(std::size_t parameter, const Tensor& grad, bool la
   present_[parameter] = true;
   if (!last_micro_batch) return;
   complete_[parameter] = true;
-  if (!buckets_.empty() && --buckets_[bucket_of_[parameter]].waiting == 0 && thread_) {
+  if (!buckets_.empty() && --buckets_[bucket_of_[parameter]].waiting == 0 && reducer_) {
     hand_over_complete();
   }
 }
@@ -128,7 +129,7 @@ Tensor& GradientBuckets::own(std::size_t parameter) {
 // gradients complete in another order.
 void GradientBuckets::hand_over_complete() {
   while (handed_over_ < buckets_.size() && buckets_[handed_over_].waiting == 0) {
-    thread_->all_reduce(buckets_[handed_over_++].flat);
+    reducer_->all_reduce(buckets_[handed_over_++].flat);
   }
 }
 
@@ -140,13 +141,13 @@ void GradientBuckets::finish() {
   }
   for (; handed_over_ < buckets_.size(); ++handed_over_) {
     Tensor& flat = buckets_[handed_over_].flat;
-    if (thread_) {
-      thread_->all_reduce(flat);
+    if (reducer_) {
+      reducer_->all_reduce(flat);
     } else {
       data_->all_reduce(flat, ReduceOp::sum);
     }
   }
-  if (thread_) thread_->wait();
+  if (reducer_) reducer_->wait();
 }
 
 }  // namespace weft

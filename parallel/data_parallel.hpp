@@ -9,18 +9,17 @@
 
 #include "core/autograd/backward.hpp"
 #include "core/nn/module.hpp"
-#include "parallel/communication_thread.hpp"
 #include "parallel/mesh.hpp"
 
 namespace weft {
 
 struct BucketOptions {
   std::int64_t bucket_bytes = std::int64_t{32} << 20;  // a larger parameter has a bucket of its own
-  bool overlap = true;  // false: everything is reduced in finish(), by the calling thread
+  bool overlap = true;                                 // false: everything is reduced in finish()
 };
 
-// The f32 gradients of all parameters, in buckets of consecutive parameters, last visited first:
-// about the order in which backward completes them. A step is
+// The f32 gradients of all parameters, on their device, in buckets of consecutive parameters, last
+// visited first: about the order in which backward completes them. A step is
 //
 //   buckets.zero();
 //   for each micro-batch: backward(loss, {}, buckets.hook(last));   // one backward() for each
@@ -28,8 +27,8 @@ struct BucketOptions {
 //   use buckets.gradients()
 //
 // Sums do not depend on `overlap`: buckets are reduced in one order, the same on every rank. With
-// one data rank there are no buckets, nothing is copied and no thread runs: the gradients are the
-// tensors that backward made.
+// one data rank there are no buckets, nothing is copied or sent: the gradients are the tensors that
+// backward made.
 class GradientBuckets {
  public:
   // Collective over mesh.data(). `parameters` and their tensors must outlive this object; options
@@ -41,13 +40,14 @@ class GradientBuckets {
   // taken as it is, later ones are added.
   void zero();
 
-  // For backward(). On the last micro-batch a bucket is handed to the communication thread as soon
+  // For backward(). On the last micro-batch a bucket is handed to the background reducer as soon
   // as it and all before it are complete. Valid as long as this object. The hook throws Error for a
   // leaf that is none of the parameters, and for a second gradient of one in the last micro-batch.
   LeafHook hook(bool last_micro_batch);
 
-  // Waits until all buckets are summed over the data axis; parameters that got no gradient count as
-  // zero. Rethrows an error of the communication thread.
+  // All buckets are summed over the data axis: on the host when this returns, on a GPU for the work
+  // issued from now on. Parameters that got no gradient count as zero. Rethrows an error of the
+  // background reducer.
   void finish();
 
   // One f32 tensor per parameter, of its local shape, in the order given; from finish() to zero(),
@@ -63,6 +63,7 @@ class GradientBuckets {
     std::size_t waiting = 0;           // members without a gradient of the last micro-batch
   };
 
+  Device device() const;  // of all parameters
   void build(std::int64_t bucket_bytes);
   void allocate(Bucket& bucket);
   void arrived(std::size_t parameter, const Tensor& grad, bool last_micro_batch);
@@ -78,9 +79,9 @@ class GradientBuckets {
   std::vector<bool> present_;           // a gradient arrived in this step
   std::vector<bool> complete_;          // that of the last micro-batch arrived
   std::unordered_map<const Node*, std::size_t> index_of_;
-  std::size_t handed_over_ = 0;  // buckets given to the thread in this step
+  std::size_t handed_over_ = 0;  // buckets given to the reducer in this step
   Communicator* data_;
-  std::unique_ptr<CommunicationThread> thread_;  // none with one data rank or without overlap
+  std::unique_ptr<BackgroundReducer> reducer_;  // none with one data rank or without overlap
 };
 
 }  // namespace weft

@@ -1,15 +1,15 @@
-// Communicator over MPI, for host tensors. Each object owns a duplicated MPI_Comm, so several
-// threads can communicate at once, each through its own.
+// Communicator over MPI. MPI sees host memory only: tensors of a GPU are copied there and back, so
+// that several ranks may also share one. Each object owns a duplicated MPI_Comm, so several threads
+// can communicate at once, each through its own.
 #include <algorithm>
 #include <climits>
 #include <functional>
+#include <thread>
 
-#include <fmt/core.h>
 #include <mpi.h>
 
-#include "core/backend/backend.hpp"
-#include "core/base/error.hpp"
-#include "parallel/communicator.hpp"
+#include "parallel/host_staging.hpp"
+#include "parallel/operation.hpp"
 
 namespace weft {
 
@@ -20,6 +20,8 @@ namespace {
 constexpr std::int64_t kReducePiece = std::int64_t{1} << 20;  // elements
 // Counts of MPI 3 are int: what only moves goes in pieces of bytes.
 constexpr std::int64_t kMovePiece = std::int64_t{1} << 28;
+// Of the words of a roll call; tags of callers are smaller.
+constexpr int kRollCallTag = 32767;
 
 MPI_Op mpi_op(ReduceOp op) {
   switch (op) {
@@ -38,10 +40,6 @@ std::string error_text(int code) {
   int length = 0;
   MPI_Error_string(code, text.data(), &length);
   return text.substr(0, static_cast<std::size_t>(length));
-}
-
-std::string describe(const Tensor& x) {
-  return fmt::format("{} {}", name_of(x.dtype()), x.shape().str());
 }
 
 // Calls use(first, count) for consecutive pieces of [0, total).
@@ -74,12 +72,22 @@ class MpiCommunicator final : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
-  void all_reduce(Tensor& x, ReduceOp op) override;
-  void all_gather(Tensor& out, const Tensor& x) override;
-  void reduce_scatter(Tensor& out, const Tensor& x) override;
-  void broadcast(Tensor& x, int root) override;
-  void send(const Tensor& x, int to, int tag) override;
-  void receive(Tensor& x, int from, int tag) override;
+  void all_reduce(Tensor& x, ReduceOp op) override {
+    change_on_host(x, [&](Tensor& host) { reduce(host, op); });
+  }
+  void all_gather(Tensor& out, const Tensor& x) override {
+    fill_on_host(out, [&](Tensor& host) { gather(host, to_host(x)); });
+  }
+  void reduce_scatter(Tensor& out, const Tensor& x) override {
+    fill_on_host(out, [&](Tensor& host) { scatter_sum(host, to_host(x)); });
+  }
+  void broadcast(Tensor& x, int root) override {
+    change_on_host(x, [&](Tensor& host) { broadcast_bytes(host, root); });
+  }
+  void send(const Tensor& x, int to, int tag) override { send_bytes(to_host(x), to, tag); }
+  void receive(Tensor& x, int from, int tag) override {
+    fill_on_host(x, [&](Tensor& host) { receive_bytes(host, from, tag); });
+  }
   void barrier() override { check(MPI_Barrier(comm_), "barrier", ""); }
 
   double all_reduce(double x, ReduceOp op) override {
@@ -93,6 +101,8 @@ class MpiCommunicator final : public Communicator {
           "all_reduce", fmt::format("{} int64", x.size()));
   }
   std::string broadcast(const std::string& s, int root) override;
+  std::vector<std::string> roll_call(const std::string& word,
+                                     std::chrono::milliseconds time) override;
 
   std::unique_ptr<Communicator> split(int color, int key) const override;
 
@@ -103,46 +113,37 @@ class MpiCommunicator final : public Communicator {
                             error_text(code)));
   }
   void check(int code, std::string_view operation, const Tensor& x) const {
-    if (code != MPI_SUCCESS) check(code, operation, describe(x));
-  }
-  [[noreturn]] void refuse(std::string_view operation, const std::string& what) const {
-    throw Error(fmt::format("{} on rank {} of {}: {}", operation, rank_, size_, what));
-  }
-  void require_host(std::string_view operation, const Tensor& x) const {
-    if (x.device().type != DeviceType::cpu) {
-      refuse(operation, describe(x) + " is on " + x.device().str() + ", MPI needs a host tensor");
-    }
-  }
-  void require_blocks(std::string_view operation, const Tensor& blocks, const Tensor& one) const {
-    require_host(operation, blocks);
-    require_host(operation, one);
-    if (blocks.numel() != one.numel() * size_ || blocks.dtype() != one.dtype()) {
-      refuse(operation,
-             fmt::format("{} is not {} blocks of {}", describe(blocks), size_, describe(one)));
-    }
+    if (code != MPI_SUCCESS) check(code, operation, operand(x));
   }
 
+  // The operations on host tensors.
   MPI_Datatype reduced_type(std::string_view operation, const Tensor& x) const;
-  void all_reduce_wide(Tensor& x, ReduceOp op);
+  void reduce(Tensor& x, ReduceOp op);
+  void reduce_wide(Tensor& x, ReduceOp op);
+  void gather(Tensor& out, const Tensor& x);
+  void scatter_sum(Tensor& out, const Tensor& x);
+  void broadcast_bytes(Tensor& x, int root);
+  void send_bytes(const Tensor& x, int to, int tag);
+  void receive_bytes(Tensor& x, int from, int tag);
 
   MPI_Comm comm_;
   int rank_ = 0;
   int size_ = 1;
+  std::string told_;  // in a roll call: MPI may still read it afterwards
 };
 
 // The type of a reduction's arithmetic.
 MPI_Datatype MpiCommunicator::reduced_type(std::string_view operation, const Tensor& x) const {
-  require_host(operation, x);
   if (x.dtype() == DType::i32) return MPI_INT32_T;
   if (x.dtype() == DType::f64) return MPI_DOUBLE;
   if (is_floating(x.dtype())) return MPI_FLOAT;
-  refuse(operation, describe(x) + " cannot be reduced");
+  refuse(operation, *this, operand(x) + " cannot be reduced");
 }
 
-void MpiCommunicator::all_reduce(Tensor& x, ReduceOp op) {
+void MpiCommunicator::reduce(Tensor& x, ReduceOp op) {
   const MPI_Datatype type = reduced_type("all_reduce", x);
   const auto width = static_cast<std::int64_t>(size_of(x.dtype()));
-  if (width == 2) return all_reduce_wide(x, op);
+  if (width == 2) return reduce_wide(x, op);
   for_pieces(x.numel(), kReducePiece, [&](std::int64_t first, int count) {
     check(MPI_Allreduce(MPI_IN_PLACE, at_byte(x, width * first), count, type, mpi_op(op), comm_),
           "all_reduce", x);
@@ -150,7 +151,7 @@ void MpiCommunicator::all_reduce(Tensor& x, ReduceOp op) {
 }
 
 // 16-bit floats: each piece is widened, reduced in f32 and rounded once.
-void MpiCommunicator::all_reduce_wide(Tensor& x, ReduceOp op) {
+void MpiCommunicator::reduce_wide(Tensor& x, ReduceOp op) {
   Tensor wide({std::min(x.numel(), kReducePiece)}, DType::f32);
   for_pieces(x.numel(), kReducePiece, [&](std::int64_t first, int count) {
     Tensor narrow = x.slice_flat(first, {count});
@@ -162,11 +163,11 @@ void MpiCommunicator::all_reduce_wide(Tensor& x, ReduceOp op) {
   });
 }
 
-void MpiCommunicator::all_gather(Tensor& out, const Tensor& x) {
-  require_blocks("all_gather", out, x);
+void MpiCommunicator::gather(Tensor& out, const Tensor& x) {
+  require_blocks("all_gather", *this, out, x);
   if (x.numel() == 0) return;
   // One element of a derived type per rank, so that only a rank's own block must fit an int.
-  if (x.numel() > INT_MAX) refuse("all_gather", describe(x) + " has too many elements");
+  if (x.numel() > INT_MAX) refuse("all_gather", *this, operand(x) + " has too many elements");
   MPI_Datatype element = MPI_DATATYPE_NULL;
   MPI_Datatype block = MPI_DATATYPE_NULL;
   MPI_Type_contiguous(static_cast<int>(size_of(x.dtype())), MPI_BYTE, &element);
@@ -178,8 +179,8 @@ void MpiCommunicator::all_gather(Tensor& out, const Tensor& x) {
   check(code, "all_gather", x);
 }
 
-void MpiCommunicator::reduce_scatter(Tensor& out, const Tensor& x) {
-  require_blocks("reduce_scatter", x, out);
+void MpiCommunicator::scatter_sum(Tensor& out, const Tensor& x) {
+  require_blocks("reduce_scatter", *this, x, out);
   const MPI_Datatype type = reduced_type("reduce_scatter", x);
   // Piece k of every block side by side, in the type of the arithmetic.
   const DType wide = size_of(x.dtype()) == 2 ? DType::f32 : x.dtype();
@@ -204,30 +205,28 @@ void MpiCommunicator::reduce_scatter(Tensor& out, const Tensor& x) {
   });
 }
 
-void MpiCommunicator::broadcast(Tensor& x, int root) {
-  require_host("broadcast", x);
+void MpiCommunicator::broadcast_bytes(Tensor& x, int root) {
   for_pieces(static_cast<std::int64_t>(x.bytes()), kMovePiece, [&](std::int64_t first, int count) {
     check(MPI_Bcast(at_byte(x, first), count, MPI_BYTE, root, comm_), "broadcast", x);
   });
 }
 
-void MpiCommunicator::send(const Tensor& x, int to, int tag) {
-  require_host("send", x);
+void MpiCommunicator::send_bytes(const Tensor& x, int to, int tag) {
   for_pieces(static_cast<std::int64_t>(x.bytes()), kMovePiece, [&](std::int64_t first, int count) {
     check(MPI_Send(at_byte(x, first), count, MPI_BYTE, to, tag, comm_), "send", x);
   });
 }
 
-void MpiCommunicator::receive(Tensor& x, int from, int tag) {
-  require_host("receive", x);
+void MpiCommunicator::receive_bytes(Tensor& x, int from, int tag) {
   for_pieces(static_cast<std::int64_t>(x.bytes()), kMovePiece, [&](std::int64_t first, int count) {
     MPI_Status status;
     check(MPI_Recv(at_byte(x, first), count, MPI_BYTE, from, tag, comm_, &status), "receive", x);
     int arrived = 0;
     MPI_Get_count(&status, MPI_BYTE, &arrived);
     if (arrived != count) {
-      refuse("receive", fmt::format("{} expected, {} of {} bytes came from rank {}", describe(x),
-                                    arrived, count, from));
+      refuse("receive", *this,
+             fmt::format("{} expected, {} of {} bytes came from rank {}", operand(x), arrived,
+                         count, from));
     }
   });
 }
@@ -240,6 +239,41 @@ std::string MpiCommunicator::broadcast(const std::string& s, int root) {
     check(MPI_Bcast(text.data() + first, count, MPI_BYTE, root, comm_), "broadcast", "a string");
   });
   return text;
+}
+
+std::vector<std::string> MpiCommunicator::roll_call(const std::string& word,
+                                                    std::chrono::milliseconds time) {
+  std::vector<std::string> words(static_cast<std::size_t>(size_));
+  words[static_cast<std::size_t>(rank_)] = told_ = word;
+  for (int r = 0; r < size_; ++r) {
+    if (r == rank_) continue;
+    // Short enough to go at once; nobody may be there to take it.
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Isend(told_.data(), static_cast<int>(told_.size()), MPI_BYTE, r, kRollCallTag, comm_,
+                    &request),
+          "roll_call", "a word");
+    MPI_Request_free(&request);
+  }
+  const auto end = std::chrono::steady_clock::now() + time;
+  for (int missing = size_ - 1; missing > 0;) {
+    int there = 0;
+    MPI_Status status;
+    check(MPI_Iprobe(MPI_ANY_SOURCE, kRollCallTag, comm_, &there, &status), "roll_call", "a word");
+    if (!there) {
+      if (std::chrono::steady_clock::now() >= end) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
+    }
+    int length = 0;
+    MPI_Get_count(&status, MPI_BYTE, &length);
+    std::string& theirs = words[static_cast<std::size_t>(status.MPI_SOURCE)];
+    theirs.resize(static_cast<std::size_t>(length));
+    check(MPI_Recv(theirs.data(), length, MPI_BYTE, status.MPI_SOURCE, kRollCallTag, comm_,
+                   MPI_STATUS_IGNORE),
+          "roll_call", "a word");
+    --missing;
+  }
+  return words;
 }
 
 std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) const {

@@ -1,6 +1,5 @@
 // The communicator of a rank that is alone.
-#include <cstring>
-
+#include "core/backend/backend.hpp"
 #include "core/base/error.hpp"
 #include "parallel/communicator.hpp"
 
@@ -8,12 +7,12 @@ namespace weft {
 
 namespace {
 
-void copy_bytes(const char* operation, const Tensor& out, const Tensor& x) {
+void copy(const char* operation, Tensor& out, const Tensor& x) {
   if (out.numel() != x.numel() || out.dtype() != x.dtype()) {
     throw Error(std::string(operation) + ": out is " + out.shape().str() + " but one rank gives " +
                 x.shape().str());
   }
-  if (out.raw() != x.raw() && x.bytes() > 0) std::memcpy(out.raw(), x.raw(), x.bytes());
+  if (out.raw() != x.raw() && x.bytes() > 0) backend(out).copy(out, x);
 }
 
 [[noreturn]] void nobody(const char* operation) {
@@ -26,10 +25,8 @@ class SelfCommunicator final : public Communicator {
   int size() const override { return 1; }
 
   void all_reduce(Tensor&, ReduceOp) override {}
-  void all_gather(Tensor& out, const Tensor& x) override { copy_bytes("all_gather", out, x); }
-  void reduce_scatter(Tensor& out, const Tensor& x) override {
-    copy_bytes("reduce_scatter", out, x);
-  }
+  void all_gather(Tensor& out, const Tensor& x) override { copy("all_gather", out, x); }
+  void reduce_scatter(Tensor& out, const Tensor& x) override { copy("reduce_scatter", out, x); }
   void broadcast(Tensor&, int root) override { check_root(root); }
   void send(const Tensor&, int, int) override { nobody("send"); }
   void receive(Tensor&, int, int) override { nobody("receive"); }
@@ -40,6 +37,10 @@ class SelfCommunicator final : public Communicator {
   std::string broadcast(const std::string& s, int root) override {
     check_root(root);
     return s;
+  }
+
+  std::vector<std::string> roll_call(const std::string& word, std::chrono::milliseconds) override {
+    return {word};
   }
 
   std::unique_ptr<Communicator> split(int, int) const override { return self_communicator(); }

@@ -55,6 +55,9 @@ class PretendedPair final : public Communicator {
   double all_reduce(double x, ReduceOp) override { return x; }
   void all_reduce(std::span<std::int64_t>, ReduceOp) override {}
   std::string broadcast(const std::string& s, int) override { return s; }
+  std::vector<std::string> roll_call(const std::string& word, std::chrono::milliseconds) override {
+    return {word, ""};
+  }
   std::unique_ptr<Communicator> split(int, int) const override {
     return std::make_unique<PretendedPair>(*script_);
   }

@@ -217,6 +217,23 @@ TEST_P(CommunicatorTest, TwoThreadsCommunicateAtOnce) {
   EXPECT_EQ(wrong, 0);
 }
 
+TEST_P(CommunicatorTest, ARollCallHearsAllThatCall) {
+  const auto all = c->duplicate();
+  const std::vector<std::string> words =
+      all->roll_call("rank " + std::to_string(c->rank()), std::chrono::seconds(20));
+  ASSERT_EQ(words.size(), static_cast<std::size_t>(c->size()));
+  for (int r = 0; r < c->size(); ++r) {
+    EXPECT_EQ(words[static_cast<std::size_t>(r)], "rank " + std::to_string(r));
+  }
+  const auto without_last = c->duplicate();
+  if (c->rank() < c->size() - 1) {
+    const auto heard = without_last->roll_call("here", std::chrono::milliseconds(200));
+    EXPECT_EQ(heard[static_cast<std::size_t>(c->rank())], "here");
+    EXPECT_EQ(heard.back(), "");
+  }
+  c->barrier();
+}
+
 TEST_P(CommunicatorTest, RefusesBlocksThatDoNotFit) {
   Tensor x({3}, DType::f32);
   Tensor out({3 * c->size() + 1}, DType::f32);
