@@ -1,6 +1,7 @@
 // The device that the tests of this process run on.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -10,14 +11,18 @@
 
 namespace weft {
 
-// The CPU, or with WEFT_TEST_DEVICE=cuda the first GPU that the program has, a real or an emulated
-// one.
+// The CPU, or with WEFT_TEST_DEVICE=cuda a GPU that the program has, a real or an emulated one: the
+// first, but the ranks of mpirun take them in turn.
 inline Device test_device() {
   static const Device device = [] {
     const char* const name = std::getenv("WEFT_TEST_DEVICE");
     const std::string wanted = name == nullptr ? "cpu" : name;
     if (wanted == "cpu") return Device{};
-    if (wanted == "cuda") return Device{DeviceType::cuda, 0};
+    if (wanted == "cuda") {
+      const char* const rank = std::getenv("OMPI_COMM_WORLD_LOCAL_RANK");
+      const int gpus = std::max(1, cuda_device_count());
+      return Device{DeviceType::cuda, rank == nullptr ? 0 : std::atoi(rank) % gpus};
+    }
     throw std::invalid_argument("WEFT_TEST_DEVICE=" + wanted + ": give cpu or cuda");
   }();
   return device;

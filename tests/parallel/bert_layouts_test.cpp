@@ -33,7 +33,8 @@ std::int32_t number(std::int64_t sample, std::uint32_t purpose, std::int64_t i,
   return static_cast<std::int32_t>(bits % static_cast<std::uint32_t>(below));
 }
 
-// Samples [first, first + count) of the global batch; odd samples end in two padded places.
+// Samples [first, first + count) of the global batch, on the host; odd samples end in two padded
+// places.
 Batch batch_of(std::int64_t first, std::int64_t count) {
   Batch b{.first_sample = first,
           .ids_BT = Tensor({count, kTokens}, DType::i32),
@@ -85,9 +86,10 @@ Step step(Bert& model, Mesh& mesh, std::int64_t micro_batches, bool recompute) {
   double loss = 0;
   buckets.zero();
   for (std::int64_t m = 0; m < micro_batches; ++m) {
-    const Batch batch = batch_of(mesh.data().rank() * share + m * size, size);
+    const Batch batch =
+        to_device(batch_of(mesh.data().rank() * share + m * size, size), mesh.device());
     const Var root = loss_of(model, batch, recompute);
-    loss += double{root.value().data<float>()[0]};
+    loss += double{to_vector(root.value())[0]};
     backward(root, {}, buckets.hook(m + 1 == micro_batches));
   }
   buckets.finish();
@@ -97,7 +99,7 @@ Step step(Bert& model, Mesh& mesh, std::int64_t micro_batches, bool recompute) {
 }
 
 TEST(BertLayouts, LossAndEveryGradientEqualThoseOfOneRank) {
-  Mesh alone = Mesh::single();
+  Mesh alone = Mesh::single(test_device());
   Bert whole(config(), alone, DType::f32);
   fill_parameters(whole, alone.tensor(), 0.2F);
   const Step want = step(whole, alone, 1, false);
@@ -105,7 +107,7 @@ TEST(BertLayouts, LossAndEveryGradientEqualThoseOfOneRank) {
 
   const int ranks = mpi_communicator()->size();
   for (int t = 1; t <= ranks; t *= 2) {
-    Mesh mesh(mpi_communicator(), t);
+    Mesh mesh(test_world(), t, test_device());
     Bert model(config(), mesh, DType::f32);
     fill_parameters(model, mesh.tensor(), 0.2F);
     const std::vector<NamedParameter> mine = parameters(model);

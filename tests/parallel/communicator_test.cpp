@@ -1,4 +1,5 @@
-// What every communicator must do, run on the self communicator and over MPI with 1, 2 and 4 ranks.
+// What every communicator must do: one suite for the self communicator, MPI and NCCL, with host and
+// GPU tensors, on as many ranks as the program was started with.
 #include "parallel/communicator.hpp"
 
 #include <cmath>
@@ -7,28 +8,17 @@
 
 #include <gtest/gtest.h>
 
+#include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 #include "core/base/philox.hpp"
 #include "parallel/mesh.hpp"
+#include "tests/parallel/parallel_helpers.hpp"
 
 namespace weft {
 namespace {
 
 // Small integers, exact in every dtype and in every order of summation.
 std::int64_t value(int rank, std::int64_t i) { return (i * 7 + rank * 5) % 11 + 1; }
-
-template <class T>
-Tensor filled(std::int64_t n, int rank) {
-  Tensor x({n}, dtype_of<T>::value);
-  for (std::int64_t i = 0; i < n; ++i)
-    x.data<T>()[i] = static_cast<T>(static_cast<float>(value(rank, i)));
-  return x;
-}
-
-template <class T>
-double at(const Tensor& x, std::int64_t i) {
-  return static_cast<double>(static_cast<float>(x.data<T>()[i]));
-}
 
 double expected(ReduceOp op, int ranks, std::int64_t i) {
   auto result = static_cast<double>(value(0, i));
@@ -44,89 +34,127 @@ double expected(ReduceOp op, int ranks, std::int64_t i) {
 // Beyond 2^20 a reduction takes several pieces.
 const std::vector<std::int64_t> kSizes = {0, 1, 3, 17, 4096, 5003, (1 << 20) + 7};
 
-class CommunicatorTest : public testing::TestWithParam<const char*> {
+enum class Via { self, mpi, nccl };
+
+struct Variant {
+  std::string name;
+  Via via;
+  bool gpu_tensors;
+};
+
+// Where there is a GPU under test, several ranks share one through MPI, and have one each for NCCL.
+std::vector<Variant> variants() {
+  if (on_cpu()) return {{"self", Via::self, false}, {"mpi", Via::mpi, false}};
+  return {{"self_gpu", Via::self, true},
+          {"mpi", Via::mpi, false},
+          {"mpi_gpu", Via::mpi, true},
+          {"nccl", Via::nccl, false},
+          {"nccl_gpu", Via::nccl, true}};
+}
+
+class CommunicatorTest : public testing::TestWithParam<Variant> {
  protected:
   void SetUp() override {
-    c = std::string(GetParam()) == "self" ? self_communicator() : mpi_communicator();
+    c = GetParam().via == Via::self ? self_communicator() : mpi_communicator();
+    if (GetParam().gpu_tensors) device = {DeviceType::cuda, 0};
+    if (GetParam().via != Via::nccl) return;
+    if (!a_gpu_for_each_rank(*c)) GTEST_SKIP() << "needs a GPU for each rank";
+    c = nccl_communicator(std::move(c), test_device());
+    if (GetParam().gpu_tensors) device = test_device();
+  }
+  bool sums_are_rounded() const { return GetParam().via == Via::nccl && GetParam().gpu_tensors; }
+
+  Tensor empty(const Shape& shape, DType dtype = DType::f32) const {
+    return Tensor(shape, dtype, device);
+  }
+  Tensor put(const Tensor& x) const { return to_device(to_host(x), device); }
+  // What `rank` gives.
+  Tensor filled(std::int64_t n, int rank, DType dtype = DType::f32) const {
+    std::vector<double> values;
+    for (std::int64_t i = 0; i < n; ++i) values.push_back(static_cast<double>(value(rank, i)));
+    return put(to_tensor(values, {n}, dtype));
   }
 
-  template <class T>
-  void check_all_reduce() {
+  void check_all_reduce(DType dtype) {
     for (const ReduceOp op : {ReduceOp::sum, ReduceOp::max, ReduceOp::min}) {
       for (const std::int64_t n : kSizes) {
-        Tensor x = filled<T>(n, c->rank());
+        Tensor x = filled(n, c->rank(), dtype);
         c->all_reduce(x, op);
+        const std::vector<double> got = to_vector<double>(x);
         for (std::int64_t i = 0; i < n; ++i) {
-          ASSERT_EQ(at<T>(x, i), expected(op, c->size(), i)) << "element " << i << " of " << n;
+          ASSERT_EQ(got[static_cast<std::size_t>(i)], expected(op, c->size(), i))
+              << "element " << i << " of " << n;
         }
       }
     }
   }
 
-  template <class T>
-  void check_all_gather() {
+  void check_all_gather(DType dtype) {
     for (const std::int64_t n : kSizes) {
-      Tensor out({c->size(), n}, dtype_of<T>::value);
-      c->all_gather(out, filled<T>(n, c->rank()));
-      for (int r = 0; r < c->size(); ++r) {
-        for (std::int64_t i = 0; i < n; ++i) {
-          ASSERT_EQ(at<T>(out, r * n + i), static_cast<double>(value(r, i)));
-        }
+      Tensor out = empty({c->size(), n}, dtype);
+      c->all_gather(out, filled(n, c->rank(), dtype));
+      const std::vector<double> got = to_vector<double>(out);
+      for (std::int64_t i = 0; i < n * c->size(); ++i) {
+        ASSERT_EQ(got[static_cast<std::size_t>(i)],
+                  static_cast<double>(value(static_cast<int>(i / n), i % n)));
       }
     }
   }
 
-  template <class T>
-  void check_reduce_scatter() {
+  void check_reduce_scatter(DType dtype) {
     for (const std::int64_t n : kSizes) {
-      const Tensor x = filled<T>(n * c->size(), c->rank());
-      Tensor out({n}, dtype_of<T>::value);
+      const Tensor x = filled(n * c->size(), c->rank(), dtype);
+      Tensor out = empty({n}, dtype);
       c->reduce_scatter(out, x);
+      const std::vector<double> got = to_vector<double>(out);
       for (std::int64_t i = 0; i < n; ++i) {
-        ASSERT_EQ(at<T>(out, i), expected(ReduceOp::sum, c->size(), c->rank() * n + i));
+        ASSERT_EQ(got[static_cast<std::size_t>(i)],
+                  expected(ReduceOp::sum, c->size(), c->rank() * n + i));
       }
     }
   }
 
   std::unique_ptr<Communicator> c;
+  Device device;
 };
 
-TEST_P(CommunicatorTest, ReducesF32) { check_all_reduce<float>(); }
-TEST_P(CommunicatorTest, ReducesI32) { check_all_reduce<std::int32_t>(); }
-TEST_P(CommunicatorTest, ReducesBf16) { check_all_reduce<bfloat16>(); }
-TEST_P(CommunicatorTest, ReducesF16) { check_all_reduce<float16>(); }
+TEST_P(CommunicatorTest, ReducesF32) { check_all_reduce(DType::f32); }
+TEST_P(CommunicatorTest, ReducesF64) { check_all_reduce(DType::f64); }
+TEST_P(CommunicatorTest, ReducesI32) { check_all_reduce(DType::i32); }
+TEST_P(CommunicatorTest, ReducesBf16) { check_all_reduce(DType::bf16); }
+TEST_P(CommunicatorTest, ReducesF16) { check_all_reduce(DType::f16); }
 
 TEST_P(CommunicatorTest, SumsBf16InF32) {
   // In bf16 256 + 1 is 256 again: partial sums in bf16 would lose every one of them.
-  Tensor x({1}, DType::bf16);
-  x.data<bfloat16>()[0] = bfloat16(c->rank() == 0 ? 256.0F : 1.0F);
+  Tensor x = put(to_tensor({c->rank() == 0 ? 256.0F : 1.0F}, {1}, DType::bf16));
   c->all_reduce(x, ReduceOp::sum);
-  EXPECT_EQ(
-      at<bfloat16>(x, 0),
-      static_cast<double>(static_cast<float>(bfloat16(255.0F + static_cast<float>(c->size())))));
+  const float exact = 255.0F + static_cast<float>(c->size());
+  if (sums_are_rounded()) {
+    EXPECT_NEAR(to_vector(x)[0], exact, c->size());  // half of the last place for each sum
+  } else {
+    EXPECT_EQ(to_vector(x)[0], static_cast<float>(bfloat16(exact)));
+  }
 }
 
 TEST_P(CommunicatorTest, GathersInRankOrder) {
-  check_all_gather<float>();
-  check_all_gather<bfloat16>();
-  check_all_gather<std::int32_t>();
-  check_all_gather<std::uint8_t>();
+  check_all_gather(DType::f32);
+  check_all_gather(DType::bf16);
+  check_all_gather(DType::i32);
+  check_all_gather(DType::u8);
 }
 
 TEST_P(CommunicatorTest, ReducesAndScatters) {
-  check_reduce_scatter<float>();
-  check_reduce_scatter<std::int32_t>();
-  check_reduce_scatter<bfloat16>();
+  check_reduce_scatter(DType::f32);
+  check_reduce_scatter(DType::i32);
+  check_reduce_scatter(DType::bf16);
 }
 
 TEST_P(CommunicatorTest, BroadcastsFromEveryRoot) {
   for (int root = 0; root < c->size(); ++root) {
     for (const std::int64_t n : kSizes) {
-      Tensor x = filled<float>(n, c->rank());
+      Tensor x = filled(n, c->rank());
       c->broadcast(x, root);
-      for (std::int64_t i = 0; i < n; ++i) {
-        ASSERT_EQ(at<float>(x, i), static_cast<double>(value(root, i)));
-      }
+      EXPECT_TRUE(same_bits(x, filled(n, root))) << n;
     }
     const std::string sent = root % 2 ? "" : std::string(70000, static_cast<char>('a' + root));
     EXPECT_EQ(c->broadcast(c->rank() == root ? sent : "other", root), sent);
@@ -135,7 +163,7 @@ TEST_P(CommunicatorTest, BroadcastsFromEveryRoot) {
 
 TEST_P(CommunicatorTest, SendsAroundTheRing) {
   if (c->size() == 1) {
-    Tensor x = filled<float>(3, 0);
+    Tensor x = filled(3, 0);
     EXPECT_THROW(c->send(x, 0), Error);
     EXPECT_THROW(c->receive(x, 0), Error);
     return;
@@ -143,8 +171,8 @@ TEST_P(CommunicatorTest, SendsAroundTheRing) {
   const int next = (c->rank() + 1) % c->size();
   const int previous = (c->rank() + c->size() - 1) % c->size();
   for (const std::int64_t n : {1, 4097}) {
-    const Tensor mine = filled<float>(n, c->rank());
-    Tensor other({n}, DType::f32);
+    const Tensor mine = filled(n, c->rank());
+    Tensor other = empty({n});
     if (c->rank() % 2 == 0) {
       c->send(mine, next, 5);
       c->receive(other, previous, 5);
@@ -152,9 +180,7 @@ TEST_P(CommunicatorTest, SendsAroundTheRing) {
       c->receive(other, previous, 5);
       c->send(mine, next, 5);
     }
-    for (std::int64_t i = 0; i < n; ++i) {
-      ASSERT_EQ(at<float>(other, i), static_cast<double>(value(previous, i)));
-    }
+    EXPECT_TRUE(same_bits(other, filled(n, previous))) << n;
   }
 }
 
@@ -173,17 +199,47 @@ TEST_P(CommunicatorTest, ReducesSmallValues) {
 
 TEST_P(CommunicatorTest, EveryRankGetsTheSameBits) {
   constexpr std::int64_t n = 300001;
-  Tensor x({n}, DType::f32);
-  for (std::int64_t i = 0; i < n; ++i) {
-    const PhiloxKey key{.seed = 3, .step = 0, .place = static_cast<std::uint32_t>(c->rank())};
-    x.data<float>()[i] = uniform_from(philox_u32(key, static_cast<std::uint64_t>(i))) - 0.5F;
-  }
+  Tensor x = put(make_random({n}, static_cast<std::uint64_t>(c->rank()) + 3));
   c->all_reduce(x, ReduceOp::sum);
-  Tensor all({c->size(), n}, DType::f32);
+  Tensor all = empty({c->size(), n});
   c->all_gather(all, x);
   for (int r = 0; r < c->size(); ++r) {
-    ASSERT_EQ(std::memcmp(all.data<float>() + r * n, x.raw(), x.bytes()), 0) << "rank " << r;
+    ASSERT_TRUE(same_bits(all.narrow(r, 1).reshape({n}), x)) << "rank " << r;
   }
+}
+
+TEST_P(CommunicatorTest, FollowsTheWorkIssuedBeforeAndIsFollowedByWhatComesLater) {
+  const auto rank = static_cast<float>(c->rank());
+  const auto sum = static_cast<float>(c->size() * (c->size() + 1) / 2);
+  Tensor x = empty({5000}), y = empty({5000});
+  for (int repeat = 0; repeat < 3; ++repeat) {
+    backend(x).fill(x, rank + 1);
+    c->all_reduce(x, ReduceOp::sum);
+    backend(y).scale(y, x, 2);
+    backend(x).fill(x, -1);
+    EXPECT_EQ(to_vector(y), std::vector<float>(5000, 2 * sum));
+  }
+}
+
+TEST_P(CommunicatorTest, SumsInTheBackgroundInOrder) {
+  const auto reducer = c->background_reducer(device);
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    std::vector<Tensor> tensors;
+    for (std::int64_t n = 1; n < 2000; n *= 3) {
+      tensors.push_back(filled(n, c->rank()));
+      backend(tensors.back()).scale(tensors.back(), tensors.back(), 2);
+      reducer->all_reduce(tensors.back());
+    }
+    reducer->wait();
+    for (Tensor& x : tensors) backend(x).scale(x, x, 0.5F);
+    for (const Tensor& x : tensors) {
+      std::vector<double> want;
+      for (std::int64_t i = 0; i < x.numel(); ++i)
+        want.push_back(expected(ReduceOp::sum, c->size(), i));
+      EXPECT_EQ(to_vector<double>(x), want);
+    }
+  }
+  reducer->wait();  // nothing to do
 }
 
 TEST_P(CommunicatorTest, SplitsByColorAndOrdersByKey) {
@@ -194,6 +250,9 @@ TEST_P(CommunicatorTest, SplitsByColorAndOrdersByKey) {
   std::int64_t sum = 0;
   for (int r = c->rank() % 2; r < c->size(); r += 2) sum += r;
   EXPECT_EQ(half->all_reduce(std::int64_t{c->rank()}, ReduceOp::sum), sum);
+  Tensor x = put(to_tensor({static_cast<float>(c->rank())}, {1}));
+  half->all_reduce(x, ReduceOp::sum);
+  EXPECT_EQ(to_vector(x)[0], static_cast<float>(sum));
   const auto again = half->split(0, half->rank());
   EXPECT_EQ(again->size(), members);
 }
@@ -203,15 +262,17 @@ TEST_P(CommunicatorTest, TwoThreadsCommunicateAtOnce) {
   double wrong = 0;
   std::thread second([&] {
     for (int i = 0; i < 50; ++i) {
-      Tensor x = filled<float>(2000, other->rank());
+      Tensor x = to_host(filled(2000, other->rank()));
       other->all_reduce(x, ReduceOp::sum);
-      wrong += std::fabs(at<float>(x, i) - expected(ReduceOp::sum, other->size(), i));
+      wrong += std::fabs(to_vector<double>(x)[static_cast<std::size_t>(i)] -
+                         expected(ReduceOp::sum, other->size(), i));
     }
   });
   for (int i = 0; i < 50; ++i) {
-    Tensor x = filled<float>(1500, c->rank());
+    Tensor x = filled(1500, c->rank());
     c->all_reduce(x, ReduceOp::max);
-    EXPECT_EQ(at<float>(x, i), expected(ReduceOp::max, c->size(), i));
+    EXPECT_EQ(to_vector<double>(x)[static_cast<std::size_t>(i)],
+              expected(ReduceOp::max, c->size(), i));
   }
   second.join();
   EXPECT_EQ(wrong, 0);
@@ -235,21 +296,17 @@ TEST_P(CommunicatorTest, ARollCallHearsAllThatCall) {
 }
 
 TEST_P(CommunicatorTest, RefusesBlocksThatDoNotFit) {
-  Tensor x({3}, DType::f32);
-  Tensor out({3 * c->size() + 1}, DType::f32);
-  Tensor other_type({3 * c->size()}, DType::i32);
+  Tensor x = empty({3});
+  Tensor out = empty({3 * c->size() + 1});
+  Tensor other_type = empty({3 * c->size()}, DType::i32);
   EXPECT_THROW(c->all_gather(out, x), Error);
   EXPECT_THROW(c->all_gather(other_type, x), Error);
   EXPECT_THROW(c->reduce_scatter(x, out), Error);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CommunicatorTest, testing::Values("self", "mpi"),
-                         [](const auto& info) { return std::string(info.param); });
-
-TEST(MpiCommunicator, AnErrorNamesOperationRankShapeAndType) {
-  const auto c = mpi_communicator();
+TEST_P(CommunicatorTest, AnErrorNamesOperationRankShapeAndType) {
   if (c->size() == 1) GTEST_SKIP() << "needs two ranks";
-  Tensor x({3}, DType::f32);
+  Tensor x = empty({3});
   try {
     c->broadcast(x, c->size());  // there is no such rank
     FAIL() << "accepted";
@@ -261,16 +318,19 @@ TEST(MpiCommunicator, AnErrorNamesOperationRankShapeAndType) {
               0U)
         << message;
   }
-  Tensor bytes({3}, DType::u8);
+  Tensor bytes = empty({3}, DType::u8);
   EXPECT_THROW(c->all_reduce(bytes, ReduceOp::sum), Error);
 }
+
+INSTANTIATE_TEST_SUITE_P(All, CommunicatorTest, testing::ValuesIn(variants()),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(MpiCommunicator, AMessageOfAnotherLengthIsAnError) {
   const auto c = mpi_communicator();
   if (c->size() == 1) GTEST_SKIP() << "needs two ranks";
   Tensor x({5}, DType::f32);
   for (const std::int64_t sent : {4, 6}) {
-    if (c->rank() == 0) c->send(filled<float>(sent, 0), 1);
+    if (c->rank() == 0) c->send(Tensor({sent}, DType::f32), 1);
     if (c->rank() == 1) {
       EXPECT_THROW(c->receive(x, 0), Error) << sent;
     }

@@ -21,10 +21,10 @@ constexpr std::int64_t kBatch = 16, kIn = 6, kHidden = 8, kClasses = 5;
 class Classifier final : public Module {
  public:
   explicit Classifier(Communicator& tensor)
-      : up_(kIn, kHidden, tensor, {}),
-        down_(kHidden, kIn, tensor, {}),
-        head_(kIn, kClasses, tensor, {.replicate = true}),
-        unused_(3, 3, tensor, {.replicate = true}) {}
+      : up_(kIn, kHidden, tensor, {.parameters = test_options()}),
+        down_(kHidden, kIn, tensor, {.parameters = test_options()}),
+        head_(kIn, kClasses, tensor, {.parameters = test_options(), .replicate = true}),
+        unused_(3, 3, tensor, {.parameters = test_options(), .replicate = true}) {}
   Var operator()(const Tensor& x, const Tensor& targets) const {
     return cross_entropy(head_(down_(activation(up_(Var(x)), Activation::gelu))), targets).loss;
   }
@@ -43,10 +43,12 @@ class Classifier final : public Module {
 
 struct Samples {
   Tensor x = make_random({kBatch, kIn}, 5);
-  Tensor targets = Tensor({kBatch}, DType::i32);
+  Tensor targets;
   Samples() {
+    std::vector<std::int32_t> classes;
     for (std::int64_t i = 0; i < kBatch; ++i)
-      targets.data<std::int32_t>()[i] = static_cast<std::int32_t>(i * 3 % kClasses);
+      classes.push_back(static_cast<std::int32_t>(i * 3 % kClasses));
+    targets = make_indices(classes);
   }
 };
 
@@ -94,7 +96,7 @@ TEST(GradientBuckets, AnySplitOfTheBatchGivesOneGradient) {
   Classifier& whole = const_cast<Classifier&>(reference.model);
   const int ranks = mpi_communicator()->size();
   for (int t = 1; t <= ranks; t *= 2) {
-    Mesh mesh(mpi_communicator(), t);
+    Mesh mesh(test_world(), t, test_device());
     Classifier model(mesh.tensor());
     fill_parameters(model, mesh.tensor());
     const std::vector<NamedParameter> mine = parameters(model);
@@ -125,7 +127,7 @@ TEST(GradientBuckets, AnySplitOfTheBatchGivesOneGradient) {
 }
 
 TEST(GradientBuckets, OverlapDoesNotChangeABit) {
-  Mesh mesh(mpi_communicator(), 1);
+  Mesh mesh(test_world(), 1, test_device());
   Classifier model(mesh.tensor());
   fill_parameters(model, mesh.tensor());
   GradientBuckets with(parameters(model), mesh, {.bucket_bytes = 300, .overlap = true});
@@ -137,10 +139,10 @@ TEST(GradientBuckets, OverlapDoesNotChangeABit) {
 }
 
 TEST(GradientBuckets, OneDataRankSumsInF32WithoutTouchingWhatBackwardMade) {
-  Mesh mesh = Mesh::single();
-  Parameter a{.var = Var(Tensor({3}, DType::bf16), true), .full = {3}, .shard = {}, .init = {}};
+  Mesh mesh = Mesh::single(test_device());
+  Parameter a{.var = Var(make_empty({3}, DType::bf16), true), .full = {3}, .shard = {}, .init = {}};
   Parameter b{
-      .var = Var(Tensor({2, 2}, DType::bf16), true), .full = {2, 2}, .shard = {}, .init = {}};
+      .var = Var(make_empty({2, 2}, DType::bf16), true), .full = {2, 2}, .shard = {}, .init = {}};
   GradientBuckets buckets({{"a", &a}, {"b", &b}}, mesh);
   const LeafHook hook = buckets.hook(false);
   // 1 + 2^-8 does not fit bf16: the sum of two bf16 gradients must be kept in f32.
@@ -164,10 +166,10 @@ TEST(GradientBuckets, OneDataRankSumsInF32WithoutTouchingWhatBackwardMade) {
 }
 
 TEST(GradientBuckets, RefusesStrangeLeavesAndSecondGradients) {
-  Mesh mesh = Mesh::single();
-  Parameter a{.var = Var(Tensor({3}, DType::f32), true), .full = {3}, .shard = {}, .init = {}};
+  Mesh mesh = Mesh::single(test_device());
+  Parameter a{.var = Var(make_empty({3}), true), .full = {3}, .shard = {}, .init = {}};
   GradientBuckets buckets({{"a", &a}}, mesh);
-  const Var stranger(Tensor({3}, DType::f32), true);
+  const Var stranger(make_empty({3}), true);
   const Tensor g = to_tensor({1, 2, 3}, {3});
   const LeafHook hook = buckets.hook(true);
   EXPECT_THROW(hook(stranger.node().get(), g), Error);
@@ -177,8 +179,8 @@ TEST(GradientBuckets, RefusesStrangeLeavesAndSecondGradients) {
 }
 
 TEST(GlobalGradNorm, LetsNotANumberThrough) {
-  Mesh mesh(mpi_communicator(), mpi_communicator()->size());
-  Parameter a{.var = Var(Tensor({2}, DType::f32), true),
+  Mesh mesh(test_world(), mpi_communicator()->size(), test_device());
+  Parameter a{.var = Var(make_empty({2}), true),
               .full = {2 * mesh.tensor().size()},
               .shard = {.dim = 0},
               .init = {}};
@@ -191,8 +193,8 @@ TEST(GlobalGradNorm, LetsNotANumberThrough) {
 }
 
 TEST(GlobalGradNorm, IsBadOnAllRanksWhenAReplicatedGradientIsOnOne) {
-  Mesh mesh(mpi_communicator(), mpi_communicator()->size());
-  Parameter a{.var = Var(Tensor({2}, DType::f32), true), .full = {2}, .shard = {}, .init = {}};
+  Mesh mesh(test_world(), mpi_communicator()->size(), test_device());
+  Parameter a{.var = Var(make_empty({2}), true), .full = {2}, .shard = {}, .init = {}};
   const std::vector<NamedParameter> list{{"a", &a}};
   const bool last = mesh.tensor().rank() == mesh.tensor().size() - 1;
   for (const float bad : {NAN, INFINITY}) {

@@ -19,7 +19,7 @@ TEST(Collectives, AGroupOfOneReturnsItsArgument) {
 }
 
 TEST(Collectives, CopySumsGradientsAndLeavesTheirSourceAlone) {
-  const auto c = mpi_communicator();
+  const auto c = test_world();
   const Var x(make_random({3, 2}, 1), true);
   const Var y = copy_to_tensor_ranks(x, *c);
   EXPECT_TRUE(same_bits(y.value(), x.value()));
@@ -33,7 +33,7 @@ TEST(Collectives, CopySumsGradientsAndLeavesTheirSourceAlone) {
 }
 
 TEST(Collectives, ReduceSumsValuesAndHandsTheGradientOn) {
-  const auto c = mpi_communicator();
+  const auto c = test_world();
   const Var x(to_tensor({static_cast<float>(c->rank()), 1}, {2}), true);
   const Var y = reduce_from_tensor_ranks(x, *c);
   const auto n = static_cast<float>(c->size());
@@ -46,8 +46,8 @@ TEST(Collectives, ReduceSumsValuesAndHandsTheGradientOn) {
 class Mlp final : public Module {
  public:
   Mlp(Communicator& tensor, DType dtype, int segments)
-      : up_(6, 24, tensor, {.parameters = dtype, .segments = segments}),
-        down_(24, 5, tensor, {.parameters = dtype, .segments = segments}) {}
+      : up_(6, 24, tensor, {.parameters = test_options(dtype), .segments = segments}),
+        down_(24, 5, tensor, {.parameters = test_options(dtype), .segments = segments}) {}
   Var operator()(const Var& x) const { return down_(activation(up_(x), Activation::gelu)); }
   Var fused(const Var& x) const {
     return down_.product(bias_activation(up_.product(x), up_.bias(), Activation::gelu));
@@ -72,7 +72,7 @@ class MlpTest : public testing::TestWithParam<MlpCase> {};
 
 TEST_P(MlpTest, EqualsOneRank) {
   const auto [dtype, segments, tolerance] = GetParam();
-  const auto tensor = mpi_communicator();
+  const auto tensor = test_world();
   const auto self = self_communicator();
   Mlp mlp(*tensor, dtype, segments);
   Mlp whole(*self, dtype, segments);
@@ -104,10 +104,12 @@ INSTANTIATE_TEST_SUITE_P(Layouts, MlpTest,
                          });
 
 TEST(Linear, AReplicatedLayerIsWholeOnEveryRank) {
-  const auto tensor = mpi_communicator();
+  const auto tensor = test_world();
   const auto self = self_communicator();
-  ColumnLinear layer(6, 5, *tensor, {.replicate = true});  // 5 features need not divide
-  ColumnLinear whole(6, 5, *self, {});
+  ColumnLinear layer(
+      6, 5, *tensor,
+      {.parameters = test_options(), .replicate = true});  // 5 features need not divide
+  ColumnLinear whole(6, 5, *self, {.parameters = test_options()});
   fill_parameters(layer, *tensor);
   fill_parameters(whole, *self);
   for (const NamedParameter& p : parameters(layer)) EXPECT_EQ(p.parameter->shard.dim, -1);

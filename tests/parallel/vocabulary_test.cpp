@@ -17,9 +17,9 @@ constexpr std::int64_t kWidth = 6;
 class TiedModel final : public Module {
  public:
   TiedModel(std::int64_t vocab, Communicator& tensor, DType dtype)
-      : tensor_(&tensor), words_(vocab, kWidth, tensor, dtype, {}) {
+      : tensor_(&tensor), words_(vocab, kWidth, tensor, test_options(dtype), {}) {
     const Shard shard{.dim = 0};
-    bias_ = {.var = Var(Tensor(shard_shape({vocab}, shard, tensor.size()), dtype), true),
+    bias_ = {.var = Var(make_empty(shard_shape({vocab}, shard, tensor.size()), dtype), true),
              .full = {vocab},
              .shard = shard,
              .init = {},
@@ -51,7 +51,7 @@ class VocabTest : public testing::TestWithParam<VocabCase> {};
 
 TEST_P(VocabTest, EqualsOneRank) {
   const auto [vocab, dtype, tolerance] = GetParam();
-  const auto tensor = mpi_communicator();
+  const auto tensor = test_world();
   const auto self = self_communicator();
   TiedModel model(vocab, *tensor, dtype);
   TiedModel whole(vocab, *self, dtype);
