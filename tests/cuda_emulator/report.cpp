@@ -1,0 +1,124 @@
+// Counts launches, checks and barriers; written to a file of WEFT_KERNEL_REPORT when the program
+// ends.
+#include "tests/cuda_emulator/report.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "tests/cuda_emulator/fail.hpp"
+#include "tests/cuda_emulator/runtime_state.hpp"
+#include "tests/cuda_emulator/settings.hpp"
+#include "tests/kernel_errors.hpp"
+
+namespace cuda_emulator {
+
+namespace {
+
+struct Kernel {
+  std::string file;
+  long launches = 0;
+  long checks = 0;
+  double worst = 0;  // error against fp64
+};
+
+struct Barrier {
+  const char* kind = "";
+  std::string kernel;           // one that meets it
+  std::set<std::string> tests;  // that meet it
+};
+
+struct Report {
+  std::mutex mutex;
+  std::map<std::string, Kernel> kernels;
+  std::set<Kernel*> since_check;  // launched since the last check
+  bool checked = false;           // since then without a launch
+  std::map<std::pair<std::string, unsigned>, Barrier> barriers;
+  std::map<std::string, double> seconds;  // of each test
+  std::string test;
+
+  // One line per kernel, barrier and test; the fields are separated by tabs.
+  void write(const std::string& folder) {
+    const std::string path = folder + "/" + std::to_string(getpid()) + ".tsv";
+    std::FILE* out = std::fopen(path.c_str(), "w");
+    if (out == nullptr) fail("cannot write " + path);
+    for (const auto& [name, k] : kernels)
+      std::fprintf(out, "kernel\t%s\t%s\t%ld\t%ld\t%.3g\n", name.c_str(), k.file.c_str(),
+                   k.launches, k.checks, k.worst);
+    for (const auto& [site, b] : barriers)
+      for (const std::string& t : b.tests)
+        std::fprintf(out, "barrier\t%s:%u\t%s\t%s\t%s\t%.3f\n", site.first.c_str(), site.second,
+                     b.kind, b.kernel.c_str(), t.c_str(), seconds[t]);
+    std::fclose(out);
+  }
+};
+
+Report& report() {
+  // Written by a handler of exit(), which also programs that never return to main() reach.
+  static Report* r = [] {
+    if (!settings().report.empty())
+      std::atexit([] { report().write(settings().report); });
+    return new Report;
+  }();
+  return *r;
+}
+
+}  // namespace
+
+void report_launch(const std::string& kernel, const char* file) {
+  if (settings().report.empty()) return;
+  Report& r = report();
+  const std::scoped_lock lock(r.mutex);
+  if (r.checked) r.since_check.clear();
+  r.checked = false;
+  Kernel& k = r.kernels[kernel];
+  k.file = file;
+  ++k.launches;
+  r.since_check.insert(&k);
+}
+
+void report_barrier(const char* file, unsigned line, const char* kind, const std::string& kernel) {
+  if (settings().report.empty()) return;
+  Report& r = report();
+  const std::scoped_lock lock(r.mutex);
+  Barrier& b = r.barriers[{file, line}];
+  b.kind = kind;
+  b.kernel = kernel;
+  b.tests.insert(r.test);
+}
+
+void report_test_begins(const std::string& name) {
+  if (settings().report.empty()) return;
+  Report& r = report();
+  const std::scoped_lock lock(r.mutex);
+  r.test = name;
+  r.since_check.clear();
+}
+
+void report_test_ends(double seconds) {
+  if (settings().report.empty()) return;
+  run_everything();  // what the test left to be done is its own
+  Report& r = report();
+  const std::scoped_lock lock(r.mutex);
+  r.seconds[r.test] = seconds;
+}
+
+}  // namespace cuda_emulator
+
+void weft::note_fp64_error(double relative) {
+  using namespace cuda_emulator;
+  if (settings().report.empty()) return;
+  Report& r = report();
+  const std::scoped_lock lock(r.mutex);
+  r.checked = true;
+  for (Kernel* k : r.since_check) {
+    ++k->checks;
+    k->worst = std::max(k->worst, relative);
+  }
+}

@@ -1,0 +1,16 @@
+// What a program has run, for the list of kernels and for the tests that drop barriers. How far
+// their results were from fp64, tests/kernel_errors.hpp tells.
+#pragma once
+
+#include <string>
+
+namespace cuda_emulator {
+
+void report_launch(const std::string& kernel, const char* file);
+void report_barrier(const char* file, unsigned line, const char* kind, const std::string& kernel);
+
+// The test that runs now, and how long it took when it has ended.
+void report_test_begins(const std::string& name);
+void report_test_ends(double seconds);
+
+}  // namespace cuda_emulator

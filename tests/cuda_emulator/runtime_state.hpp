@@ -1,0 +1,27 @@
+// What the files of the emulated runtime share: the current device, the last error, the streams.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "tests/cuda_emulator/runtime_api.hpp"
+
+namespace cuda_emulator {
+
+// Keeps `error` for cudaGetLastError() and returns it.
+cudaError_t failed(cudaError_t error);
+
+// Of the calling thread.
+int current_device();
+
+// An error when a call that capturing forbids is made while a stream of this thread captures.
+cudaError_t not_while_capturing(const char* call);
+
+// Appends work to a stream, or to the graph that it captures. The work runs as late as CUDA's
+// rules allow, on the thread that waits for it, with device memory accessible.
+cudaError_t enqueue(cudaStream_t stream, std::string name, std::function<void()> work);
+
+// Runs all work of all streams.
+void run_everything();
+
+}  // namespace cuda_emulator

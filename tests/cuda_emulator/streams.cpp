@@ -1,0 +1,303 @@
+// Streams and events.
+#include "tests/cuda_emulator/streams.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "tests/cuda_emulator/fail.hpp"
+#include "tests/cuda_emulator/memory.hpp"
+#include "tests/cuda_emulator/runtime_state.hpp"
+#include "tests/cuda_emulator/settings.hpp"
+
+namespace cuda_emulator {
+
+thread_local cudaStreamCaptureMode thread_capture_mode = cudaStreamCaptureModeGlobal;
+
+Streams& Streams::instance() {
+  static auto* streams = new Streams;
+  return *streams;
+}
+
+CUstream_st* Streams::legacy(int device) {
+  while (legacy_.size() <= static_cast<std::size_t>(device)) {
+    auto* stream = new CUstream_st;
+    stream->device = static_cast<int>(legacy_.size());
+    stream->legacy = true;
+    legacy_.push_back(stream);
+    all.insert(stream);
+  }
+  return legacy_[static_cast<std::size_t>(device)];
+}
+
+CUstream_st* Streams::find(cudaStream_t handle) {
+  if (handle == nullptr || handle == cudaStreamLegacy) return legacy(current_device());
+  if (all.contains(handle)) return handle;
+  explain("a stream that was destroyed, or never created, is used");
+  return nullptr;
+}
+
+void Streams::append(CUstream_st& stream, Item item, std::unique_lock<std::mutex>& lock) {
+  if (stream.capture != nullptr) {
+    stream.capture->items.push_back({&stream, std::move(item)});
+    return;
+  }
+  // The legacy stream waits for every blocking one, and these for it.
+  if (stream.legacy) {
+    for (CUstream_st* other : std::vector(all.begin(), all.end()))
+      if (other->blocking && other->device == stream.device && other != &stream)
+        run_all(*other, lock);
+  } else if (stream.blocking) {
+    run_all(*legacy(stream.device), lock);
+  }
+  stream.items.push_back(std::move(item));
+}
+
+void Streams::run_front(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
+  const Item item = std::move(stream.items.front());
+  stream.items.pop_front();
+  stream.busy = true;
+  if (item.waits_for && !item.waits_for->done)
+    run_until(*item.waits_for->stream, *item.waits_for, lock);
+  if (item.work) {
+    lock.unlock();
+    {
+      const DeviceMemoryAccess access;
+      item.work();
+    }
+    lock.lock();
+  }
+  if (item.records) {
+    item.records->done = true;
+    item.records->time = std::chrono::steady_clock::now();
+  }
+  stream.busy = false;
+  changed_.notify_all();
+}
+
+void Streams::run_until(CUstream_st& stream, const Recording& recording,
+                        std::unique_lock<std::mutex>& lock) {
+  while (!recording.done) {
+    if (stream.busy)
+      changed_.wait(lock);
+    else
+      run_front(stream, lock);
+  }
+}
+
+void Streams::run_all(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
+  if (stream.items.empty() && !stream.busy) return;
+  const auto end = std::make_shared<Recording>();
+  end->stream = &stream;
+  stream.items.push_back({.name = "end", .work = {}, .records = end, .waits_for = {}});
+  run_until(stream, *end, lock);
+}
+
+void Streams::run_one(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
+  if (!stream.busy && !stream.items.empty()) run_front(stream, lock);
+}
+
+cudaError_t enqueue(cudaStream_t handle, std::string name, std::function<void()> work) {
+  if (handle == nullptr || handle == cudaStreamLegacy)
+    if (const cudaError_t e = not_while_capturing(name.c_str())) return e;
+  Streams& streams = Streams::instance();
+  std::unique_lock lock(streams.mutex);
+  CUstream_st* stream = streams.find(handle);
+  if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
+  if (stream->device != current_device()) {
+    explain(name + " is put into a stream of device " + std::to_string(stream->device) +
+            " while device " + std::to_string(current_device()) + " is current");
+    return failed(cudaErrorInvalidResourceHandle);
+  }
+  streams.append(*stream, {.name = std::move(name), .work = std::move(work), .records = {}, .waits_for = {}},
+                 lock);
+  return cudaSuccess;
+}
+
+void run_everything() {
+  Streams& streams = Streams::instance();
+  std::unique_lock lock(streams.mutex);
+  for (CUstream_st* stream : std::vector(streams.all.begin(), streams.all.end()))
+    if (streams.all.contains(stream) && stream->capture == nullptr) streams.run_all(*stream, lock);
+}
+
+cudaError_t not_while_capturing(const char* call) {
+  if (thread_capture_mode == cudaStreamCaptureModeRelaxed) return cudaSuccess;
+  Streams& streams = Streams::instance();
+  const std::unique_lock lock(streams.mutex);
+  for (Capture* c : streams.captures) {
+    const bool mine = c->thread == std::this_thread::get_id();
+    const bool forbidden = c->mode == cudaStreamCaptureModeGlobal ||
+                           (c->mode == cudaStreamCaptureModeThreadLocal && mine);
+    if (!forbidden) continue;
+    c->invalid = true;
+    explain(std::string(call) + " is called while a stream captures");
+    return failed(cudaErrorStreamCaptureUnsupported);
+  }
+  return cudaSuccess;
+}
+
+}  // namespace cuda_emulator
+
+using namespace cuda_emulator;
+
+namespace {
+
+// A locked view of one stream for the functions below.
+struct Locked {
+  explicit Locked(cudaStream_t handle)
+      : lock(streams.mutex), stream(streams.find(handle)) {}
+  Streams& streams = Streams::instance();
+  std::unique_lock<std::mutex> lock;
+  CUstream_st* stream;
+};
+
+// An error if the host may not wait for the stream now.
+cudaError_t may_wait(CUstream_st* stream, const char* call) {
+  if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
+  if (stream->capture == nullptr) return cudaSuccess;
+  stream->capture->invalid = true;
+  explain(std::string(call) + " of a stream that captures");
+  return failed(cudaErrorStreamCaptureUnsupported);
+}
+
+}  // namespace
+
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* out, unsigned flags, int priority) {
+  if (settings().devices == 0) return failed(cudaErrorNoDevice);
+  Streams& streams = Streams::instance();
+  const std::unique_lock lock(streams.mutex);
+  auto* stream = new CUstream_st;
+  stream->device = current_device();
+  stream->blocking = (flags & cudaStreamNonBlocking) == 0;
+  stream->priority = priority;
+  streams.all.insert(stream);
+  *out = stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+  return cudaStreamCreateWithPriority(stream, flags, 0);
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t* stream) {
+  return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t handle) {
+  Locked l(handle);
+  if (const cudaError_t e = may_wait(l.stream, "cudaStreamDestroy")) return e;
+  if (l.stream->legacy) return failed(cudaErrorInvalidResourceHandle);
+  l.streams.run_all(*l.stream, l.lock);
+  l.streams.all.erase(l.stream);
+  delete l.stream;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+  Locked l(handle);
+  if (const cudaError_t e = may_wait(l.stream, "cudaStreamSynchronize")) return e;
+  l.streams.run_all(*l.stream, l.lock);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t handle) {
+  Locked l(handle);
+  if (const cudaError_t e = may_wait(l.stream, "cudaStreamQuery")) return e;
+  if (l.stream->items.empty() && !l.stream->busy) return cudaSuccess;
+  l.streams.run_one(*l.stream, l.lock);
+  return cudaErrorNotReady;
+}
+
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
+  return enqueue(stream, "host function", [function, data] { function(data); });
+}
+
+cudaError_t cudaDeviceSynchronize() {
+  if (const cudaError_t e = not_while_capturing("cudaDeviceSynchronize")) return e;
+  const int device = current_device();
+  Streams& streams = Streams::instance();
+  std::unique_lock lock(streams.mutex);
+  for (CUstream_st* stream : std::vector(streams.all.begin(), streams.all.end()))
+    if (streams.all.contains(stream) && stream->device == device) streams.run_all(*stream, lock);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  if (settings().devices == 0) return failed(cudaErrorNoDevice);
+  *event = new CUevent_st;
+  (*event)->flags = flags;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
+  Locked l(handle);
+  if (l.stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
+  event->recording = std::make_shared<Recording>();
+  event->recording->stream = l.stream;
+  event->recording->capture = l.stream->capture;
+  l.streams.append(
+      *l.stream, {.name = "event", .work = {}, .records = event->recording, .waits_for = {}}, l.lock);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
+  Locked l(handle);
+  if (l.stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
+  if (!event->recording) return cudaSuccess;
+  Capture* theirs = event->recording->capture;
+  if (theirs != nullptr && l.stream->capture == nullptr) {
+    if (!l.streams.all.contains(theirs->origin) ||
+        std::find(l.streams.captures.begin(), l.streams.captures.end(), theirs) ==
+            l.streams.captures.end())
+      return failed(cudaErrorCapturedEvent);
+    l.stream->capture = theirs;  // the stream joins the capture
+  }
+  if (l.stream->capture != theirs) {
+    if (l.stream->capture != nullptr) l.stream->capture->invalid = true;
+    explain("a stream that captures waits for an event from outside of the capture");
+    return failed(theirs == nullptr ? cudaErrorStreamCaptureIsolation : cudaErrorStreamCaptureMerge);
+  }
+  l.streams.append(*l.stream, {.name = "wait", .work = {}, .records = {}, .waits_for = event->recording},
+                   l.lock);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  Streams& streams = Streams::instance();
+  std::unique_lock lock(streams.mutex);
+  if (!event->recording || event->recording->done) return cudaSuccess;
+  if (event->recording->capture != nullptr) return failed(cudaErrorCapturedEvent);
+  const std::shared_ptr<Recording> recording = event->recording;
+  streams.run_one(*recording->stream, lock);
+  return cudaErrorNotReady;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  Streams& streams = Streams::instance();
+  std::unique_lock lock(streams.mutex);
+  if (!event->recording || event->recording->done) return cudaSuccess;
+  if (event->recording->capture != nullptr) return failed(cudaErrorCapturedEvent);
+  const std::shared_ptr<Recording> recording = event->recording;
+  streams.run_until(*recording->stream, *recording, lock);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t first, cudaEvent_t second) {
+  if (((first->flags | second->flags) & cudaEventDisableTiming) != 0 || !first->recording ||
+      !second->recording)
+    return failed(cudaErrorInvalidResourceHandle);
+  if (!first->recording->done || !second->recording->done) return cudaErrorNotReady;
+  const std::chrono::duration<float, std::milli> elapsed =
+      second->recording->time - first->recording->time;
+  *milliseconds = elapsed.count();
+  return cudaSuccess;
+}
