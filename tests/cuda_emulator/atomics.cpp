@@ -20,8 +20,9 @@ __forceinline__ T update(T* p, Change change) {
   cuda_emulator::check_atomic(p, sizeof(T), __builtin_return_address(0));
   auto* bits = reinterpret_cast<Bits*>(p);
   Bits old = __atomic_load_n(bits, __ATOMIC_RELAXED);
-  while (!__atomic_compare_exchange_n(bits, &old, std::bit_cast<Bits>(change(std::bit_cast<T>(old))),
-                                      true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+  while (!__atomic_compare_exchange_n(bits, &old,
+                                      std::bit_cast<Bits>(change(std::bit_cast<T>(old))), true,
+                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
   }
   return std::bit_cast<T>(old);
 }

@@ -219,9 +219,8 @@ void BlockRunner::fail_stuck() const {
     if (t.state == Thread::State::at_warp_primitive && primitive == nullptr) primitive = &t;
   }
   const Thread& waits = primitive != nullptr ? *primitive : *barrier;
-  std::string message = primitive != nullptr
-                            ? "waits for ever for the other lanes of its mask at "
-                            : "waits for ever at the barrier ";
+  std::string message = primitive != nullptr ? "waits for ever for the other lanes of its mask at "
+                                             : "waits for ever at the barrier ";
   message += str(waits.site);
   if (left != nullptr) message += "; thread " + str(left->index) + " has left the kernel";
   if (primitive != nullptr && barrier != nullptr)

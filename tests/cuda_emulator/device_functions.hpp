@@ -24,7 +24,8 @@ using Site = std::source_location;
 
 enum class WarpPrimitive { shuffle, vote, barrier };
 
-// Gives `value` to the lanes of the warp and takes that of lane `from`, once all of `mask` are here.
+// Gives `value` to the lanes of the warp and takes that of lane `from`, once all of `mask` are
+// here.
 std::uint64_t exchange(unsigned mask, std::uint64_t value, unsigned from, const Site& site);
 // Bit l is lane l's predicate.
 unsigned vote(unsigned mask, bool predicate, const Site& site);
@@ -57,7 +58,8 @@ void* dynamic_shared_memory();
 #define gridDim (::cuda_emulator::grid_dim())
 inline constexpr int warpSize = 32;
 
-// ---- barriers ------------------------------------------------------------------------------------
+// ---- barriers
+// ------------------------------------------------------------------------------------
 void __syncthreads(std::source_location site = std::source_location::current());
 void __syncwarp(unsigned mask = 0xffffffffU,
                 std::source_location site = std::source_location::current());
@@ -76,7 +78,8 @@ inline int __syncthreads_and(int predicate,
 void __threadfence();
 inline void __threadfence_block() {}
 
-// ---- warp primitives -----------------------------------------------------------------------------
+// ---- warp primitives
+// -----------------------------------------------------------------------------
 template <class T>
 T __shfl_sync(unsigned mask, T value, int from, int width = 32,
               std::source_location site = std::source_location::current()) {
@@ -118,7 +121,8 @@ inline int __all_sync(unsigned mask, int predicate,
   return cuda_emulator::vote(mask, predicate == 0, site) == 0;
 }
 
-// ---- loads and stores with a hint ----------------------------------------------------------------
+// ---- loads and stores with a hint
+// ----------------------------------------------------------------
 template <class T>
 T __ldg(const T* p) {
   return *p;
@@ -140,7 +144,8 @@ void __stcg(T* p, T value) {
   *p = value;
 }
 
-// ---- arithmetic ----------------------------------------------------------------------------------
+// ---- arithmetic
+// ----------------------------------------------------------------------------------
 inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
 inline double rsqrt(double x) { return 1 / std::sqrt(x); }
 inline float __expf(float x) { return std::exp(x); }

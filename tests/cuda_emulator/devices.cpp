@@ -204,7 +204,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int d) 
 
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int d) {
   if (!exists(d)) return failed(cudaErrorInvalidDevice);
-  std::snprintf(id, static_cast<std::size_t>(length), "0000:%02x:00.0", static_cast<unsigned>(d + 1));
+  std::snprintf(id, static_cast<std::size_t>(length), "0000:%02x:00.0",
+                static_cast<unsigned>(d + 1));
   return cudaSuccess;
 }
 

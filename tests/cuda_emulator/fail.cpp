@@ -1,13 +1,13 @@
 // Messages about wrong device code, and where it stands.
 #include "tests/cuda_emulator/fail.hpp"
 
-#include <link.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
+
+#include <link.h>
+#include <unistd.h>
 
 #include "tests/cuda_emulator/block.hpp"
 
@@ -36,8 +36,8 @@ void fail(const std::string& message) {
 }
 
 void fail_in_kernel(const Thread& thread, const std::string& message) {
-  fail("in " + thread.block->grid().kernel + ", block " + str(thread.block->index()) +
-       ", thread " + str(thread.index) + ": " + message);
+  fail("in " + thread.block->grid().kernel + ", block " + str(thread.block->index()) + ", thread " +
+       str(thread.index) + ": " + message);
 }
 
 const Thread& leave_kernel() {

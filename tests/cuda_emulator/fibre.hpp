@@ -10,7 +10,8 @@
 
 namespace cuda_emulator {
 
-// A fibre runs `work` whenever it is given some, and yields in between. It keeps its stack for ever.
+// A fibre runs `work` whenever it is given some, and yields in between. It keeps its stack for
+// ever.
 class Fibre {
  public:
   using Work = void (*)(void* argument);

@@ -3,9 +3,8 @@
 
 #include <vector>
 
-#include <gtest/gtest.h>
-
 #include <cuda_runtime.h>
+#include <gtest/gtest.h>
 
 namespace cuda_emulator {
 

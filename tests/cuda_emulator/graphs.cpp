@@ -40,8 +40,7 @@ bool all_joined(const Capture& capture) {
       const auto at = std::find_if(theirs.begin(), theirs.end(), [&](const Item* other) {
         return other->records == item.waits_for;
       });
-      todo.emplace_back(item.waits_for->stream,
-                        static_cast<std::size_t>(at - theirs.begin()) + 1);
+      todo.emplace_back(item.waits_for->stream, static_cast<std::size_t>(at - theirs.begin()) + 1);
     }
   }
   for (const auto& [stream, items] : streams)
@@ -123,7 +122,7 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* 
   const std::unique_lock lock(streams.mutex);
   const CUstream_st* stream = streams.find(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
-  *status = stream->capture == nullptr    ? cudaStreamCaptureStatusNone
+  *status = stream->capture == nullptr ? cudaStreamCaptureStatusNone
             : stream->capture->invalid ? cudaStreamCaptureStatusInvalidated
                                        : cudaStreamCaptureStatusActive;
   return cudaSuccess;

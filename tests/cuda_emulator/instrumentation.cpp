@@ -1,6 +1,6 @@
 // The hooks that the compiler calls when a kernel reads or writes memory (-fsanitize=thread) or
-// breaks a rule of the language (-fsanitize=alignment,bounds); the sanitizers' own libraries are not
-// linked. In host code they do nothing.
+// breaks a rule of the language (-fsanitize=alignment,bounds); the sanitizers' own libraries are
+// not linked. In host code they do nothing.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -21,46 +21,43 @@ inline void hook(const void* p, std::size_t bytes, Access access, const void* ca
 
 }  // namespace
 
-#define ACCESS_HOOKS(bytes)                                               \
-  void __tsan_read##bytes(void* p) {                                      \
-    hook(p, bytes, Access::read, __builtin_return_address(0));            \
-  }                                                                       \
-  void __tsan_write##bytes(void* p) {                                     \
-    hook(p, bytes, Access::write, __builtin_return_address(0));           \
-  }                                                                       \
-  void __tsan_unaligned_read##bytes(void* p) {                            \
-    hook(p, bytes, Access::read, __builtin_return_address(0));            \
-  }                                                                       \
-  void __tsan_unaligned_write##bytes(void* p) {                           \
-    hook(p, bytes, Access::write, __builtin_return_address(0));           \
+#define ACCESS_HOOKS(bytes)                                                                       \
+  void __tsan_read##bytes(void* p) { hook(p, bytes, Access::read, __builtin_return_address(0)); } \
+  void __tsan_write##bytes(void* p) {                                                             \
+    hook(p, bytes, Access::write, __builtin_return_address(0));                                   \
+  }                                                                                               \
+  void __tsan_unaligned_read##bytes(void* p) {                                                    \
+    hook(p, bytes, Access::read, __builtin_return_address(0));                                    \
+  }                                                                                               \
+  void __tsan_unaligned_write##bytes(void* p) {                                                   \
+    hook(p, bytes, Access::write, __builtin_return_address(0));                                   \
   }
 
 // What the host code beside the kernels does with atomic variables.
-#define ATOMIC_HOOKS(bits)                                                                        \
-  using Atomic##bits = std::uint##bits##_t;                                                       \
-  Atomic##bits __tsan_atomic##bits##_load(const volatile Atomic##bits* p, int) {                  \
-    return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                                  \
-  }                                                                                               \
-  void __tsan_atomic##bits##_store(volatile Atomic##bits* p, Atomic##bits x, int) {               \
-    __atomic_store_n(p, x, __ATOMIC_SEQ_CST);                                                     \
-  }                                                                                               \
-  Atomic##bits __tsan_atomic##bits##_exchange(volatile Atomic##bits* p, Atomic##bits x, int) {    \
-    return __atomic_exchange_n(p, x, __ATOMIC_SEQ_CST);                                           \
-  }                                                                                               \
-  Atomic##bits __tsan_atomic##bits##_fetch_add(volatile Atomic##bits* p, Atomic##bits x, int) {   \
-    return __atomic_fetch_add(p, x, __ATOMIC_SEQ_CST);                                            \
-  }                                                                                               \
-  Atomic##bits __tsan_atomic##bits##_fetch_sub(volatile Atomic##bits* p, Atomic##bits x, int) {   \
-    return __atomic_fetch_sub(p, x, __ATOMIC_SEQ_CST);                                            \
-  }                                                                                               \
-  int __tsan_atomic##bits##_compare_exchange_strong(                                              \
-      volatile Atomic##bits* p, Atomic##bits* expected, Atomic##bits x, int, int) {               \
-    return __atomic_compare_exchange_n(p, expected, x, false, __ATOMIC_SEQ_CST,                   \
-                                       __ATOMIC_SEQ_CST);                                         \
-  }                                                                                               \
-  int __tsan_atomic##bits##_compare_exchange_weak(                                                \
-      volatile Atomic##bits* p, Atomic##bits* expected, Atomic##bits x, int, int) {               \
-    return __atomic_compare_exchange_n(p, expected, x, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+#define ATOMIC_HOOKS(bits)                                                                         \
+  using Atomic##bits = std::uint##bits##_t;                                                        \
+  Atomic##bits __tsan_atomic##bits##_load(const volatile Atomic##bits* p, int) {                   \
+    return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                                   \
+  }                                                                                                \
+  void __tsan_atomic##bits##_store(volatile Atomic##bits* p, Atomic##bits x, int) {                \
+    __atomic_store_n(p, x, __ATOMIC_SEQ_CST);                                                      \
+  }                                                                                                \
+  Atomic##bits __tsan_atomic##bits##_exchange(volatile Atomic##bits* p, Atomic##bits x, int) {     \
+    return __atomic_exchange_n(p, x, __ATOMIC_SEQ_CST);                                            \
+  }                                                                                                \
+  Atomic##bits __tsan_atomic##bits##_fetch_add(volatile Atomic##bits* p, Atomic##bits x, int) {    \
+    return __atomic_fetch_add(p, x, __ATOMIC_SEQ_CST);                                             \
+  }                                                                                                \
+  Atomic##bits __tsan_atomic##bits##_fetch_sub(volatile Atomic##bits* p, Atomic##bits x, int) {    \
+    return __atomic_fetch_sub(p, x, __ATOMIC_SEQ_CST);                                             \
+  }                                                                                                \
+  int __tsan_atomic##bits##_compare_exchange_strong(                                               \
+      volatile Atomic##bits* p, Atomic##bits* expected, Atomic##bits x, int, int) {                \
+    return __atomic_compare_exchange_n(p, expected, x, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+  }                                                                                                \
+  int __tsan_atomic##bits##_compare_exchange_weak(                                                 \
+      volatile Atomic##bits* p, Atomic##bits* expected, Atomic##bits x, int, int) {                \
+    return __atomic_compare_exchange_n(p, expected, x, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);  \
   }
 
 namespace {
@@ -117,14 +114,15 @@ ATOMIC_HOOKS(64)
 void __ubsan_handle_type_mismatch_v1_abort(TypeMismatch* data, std::uintptr_t p) {
   const cuda_emulator::Thread* t = std::exchange(cuda_emulator::current_thread, nullptr);
   const std::size_t alignment = std::size_t{1} << data->log_alignment;
-  fail_at(t, data->place, p == 0 ? "an access through a null pointer"
-                              : "an access of an address that is no multiple of " +
-                                    std::to_string(alignment));
+  fail_at(t, data->place,
+          p == 0 ? "an access through a null pointer"
+                 : "an access of an address that is no multiple of " + std::to_string(alignment));
 }
 void __ubsan_handle_out_of_bounds_abort(OutOfBounds* data, std::uintptr_t index) {
   const cuda_emulator::Thread* t = std::exchange(cuda_emulator::current_thread, nullptr);
-  fail_at(t, data->place, "index " + std::to_string(static_cast<std::intptr_t>(index)) +
-                           " is outside of the array");
+  fail_at(
+      t, data->place,
+      "index " + std::to_string(static_cast<std::intptr_t>(index)) + " is outside of the array");
 }
 
 }  // extern "C"

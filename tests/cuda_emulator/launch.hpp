@@ -66,11 +66,11 @@ void launch(const char* expression, const char* file, int line, void (*kernel)(P
 }  // namespace cuda_emulator
 
 // As in core/backend/cuda/launch.cuh, whose errors they share.
-#define WEFT_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                           \
-  do {                                                                                        \
-    ::cuda_emulator::launch(#kernel, __FILE__, __LINE__, kernel, (grid), (block),             \
-                            (shared_bytes), (stream)__VA_OPT__(, ) __VA_ARGS__);              \
-    ::weft::check_cuda(cudaPeekAtLastError(), "launching " #kernel);                          \
+#define WEFT_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                               \
+  do {                                                                                            \
+    ::cuda_emulator::launch(#kernel, __FILE__, __LINE__, kernel, (grid), (block), (shared_bytes), \
+                            (stream)__VA_OPT__(, ) __VA_ARGS__);                                  \
+    ::weft::check_cuda(cudaPeekAtLastError(), "launching " #kernel);                              \
   } while (false)
 #define WEFT_DYNAMIC_SHARED(T, name) \
   T* const name = reinterpret_cast<T*>(::cuda_emulator::dynamic_shared_memory())

@@ -41,9 +41,7 @@ std::size_t shared_limit(const void* function) {
 // What is wrong with a launch; empty when nothing is.
 std::string problem(const Launch& launch) {
   const dim3 &g = launch.grid, &b = launch.block;
-  const auto sizes = [](const dim3& d) {
-    return str(uint3{d.x, d.y, d.z});
-  };
+  const auto sizes = [](const dim3& d) { return str(uint3{d.x, d.y, d.z}); };
   if (g.x == 0 || g.y == 0 || g.z == 0 || g.x > 2147483647U || g.y > 65535 || g.z > 65535)
     return "the grid " + sizes(g) + " is empty or beyond (2147483647,65535,65535)";
   if (b.x == 0 || b.y == 0 || b.z == 0 || b.x > 1024 || b.y > 1024 || b.z > 64 ||

@@ -2,13 +2,13 @@
 // host that touches it ends with a message.
 #include "tests/cuda_emulator/memory.hpp"
 
-#include <signal.h>
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+
+#include <signal.h>
+#include <sys/mman.h>
 
 #include "tests/cuda_emulator/fail.hpp"
 #include "tests/cuda_emulator/runtime_api.hpp"
@@ -22,7 +22,7 @@ namespace cuda_emulator {
 
 namespace {
 
-constexpr std::size_t kPage = 4096;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 void poison([[maybe_unused]] const void* p, [[maybe_unused]] std::size_t bytes) {
 #if defined(__SANITIZE_ADDRESS__)
@@ -76,11 +76,13 @@ DeviceMemory& DeviceMemory::instance() {
 DeviceMemory::DeviceMemory() {
   const Settings& s = settings();
   const auto devices = static_cast<std::size_t>(std::max(1, s.devices));
-  const std::size_t page = std::size_t{1} << 21;
   // Room for the gaps between allocations, on top of what may be in use.
-  device_bytes_ = (s.device_bytes + s.device_bytes / 4 + page - 1) / page * page;
+  device_bytes_ = (s.device_bytes + s.device_bytes / 4 + kHugePage - 1) / kHugePage * kHugePage;
   bytes_ = devices * device_bytes_;
-  base_ = static_cast<char*>(map(bytes_, PROT_NONE));
+  // Whole huge pages: changing the rights of small ones takes long.
+  const auto start = reinterpret_cast<std::uintptr_t>(map(bytes_ + kHugePage, PROT_NONE));
+  base_ = reinterpret_cast<char*>((start + kHugePage - 1) / kHugePage * kHugePage);
+  madvise(base_, bytes_, MADV_HUGEPAGE);
   used_.resize(devices);
   high_.resize(devices);
   valid_ = static_cast<std::uint16_t*>(
@@ -109,10 +111,11 @@ void* DeviceMemory::allocate(int device, std::size_t bytes) {
   if (at + room > end) return nullptr;
   blocks_.emplace(at, bytes);
   used_[d] += bytes;
-  high_[d] = std::max(high_[d], at + room - first);
+  high_[d] = std::max(high_[d], (at + room - first + kHugePage - 1) / kHugePage * kHugePage);
   set_rights(PROT_READ | PROT_WRITE);
   for (std::size_t i = 0; i * kGranule < bytes; ++i)
-    valid_[at / kGranule + i] = static_cast<std::uint16_t>(std::min(kGranule, bytes - i * kGranule));
+    valid_[at / kGranule + i] =
+        static_cast<std::uint16_t>(std::min(kGranule, bytes - i * kGranule));
   unpoison(base_ + at, bytes);
   std::memset(base_ + at, 0xff, bytes);
   return base_ + at;
@@ -127,10 +130,10 @@ bool DeviceMemory::release(void* p) {
   used_[offset(p) / device_bytes_] -= bytes;
   std::fill_n(valid_ + found->first / kGranule, (bytes + kGranule - 1) / kGranule,
               std::uint16_t{0});
-  // The pages go back to the system; what they held is gone.
-  const std::size_t pages = bytes / kPage * kPage;
-  char* aligned = base_ + (offset(p) + kPage - 1) / kPage * kPage;
-  if (pages > kPage) madvise(aligned, pages - kPage, MADV_DONTNEED);
+  // Whole pages go back to the system.
+  const std::size_t first = (offset(p) + kHugePage - 1) / kHugePage * kHugePage;
+  const std::size_t last = (offset(p) + bytes) / kHugePage * kHugePage;
+  if (last > first) madvise(base_ + first, last - first, MADV_DONTNEED);
   poison(p, bytes);
   blocks_.erase(found);
   return true;

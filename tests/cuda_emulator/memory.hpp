@@ -46,7 +46,7 @@ class DeviceMemory {
 
   char* base_;
   std::size_t device_bytes_, bytes_;
-  std::vector<std::size_t> used_, high_;      // per device: bytes in use, the highest end so far
+  std::vector<std::size_t> used_, high_;       // per device: bytes in use, the highest end so far
   std::map<std::size_t, std::size_t> blocks_;  // offset -> size
   std::uint16_t* valid_;                       // of each granule, how many bytes are allocated
   int open_ = 0;

@@ -1,7 +1,6 @@
 // Small kernels, right and wrong, on which the emulator is tested.
-#include "tests/cuda_emulator/planted_faults.hpp"
-
 #include "core/backend/cuda/launch.cuh"
+#include "tests/cuda_emulator/planted_faults.hpp"
 
 namespace cuda_emulator {
 
@@ -197,10 +196,10 @@ void run_fault(Fault fault, float* x, std::int64_t n, cudaStream_t stream) {
 void run_nothing(dim3 grid, dim3 block, std::size_t shared_bytes, bool allow_shared,
                  cudaStream_t stream) {
   if (allow_shared)
-    weft::check_cuda(cudaFuncSetAttribute(nothing_kernel,
-                                          cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                          static_cast<int>(shared_bytes)),
-                     "asking for shared memory");
+    weft::check_cuda(
+        cudaFuncSetAttribute(nothing_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(shared_bytes)),
+        "asking for shared memory");
   WEFT_LAUNCH(nothing_kernel, grid, block, shared_bytes, stream);
 }
 

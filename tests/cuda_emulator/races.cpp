@@ -1,11 +1,11 @@
 // The memory of accesses behind the race check.
 #include "tests/cuda_emulator/races.hpp"
 
-#include <link.h>
-#include <sys/mman.h>
-
 #include <cstdio>
 #include <string>
+
+#include <link.h>
+#include <sys/mman.h>
 
 #include "tests/cuda_emulator/block.hpp"
 #include "tests/cuda_emulator/fail.hpp"
@@ -120,8 +120,8 @@ std::string who(const Stamp& stamp, const Visit& v) {
   const std::string message =
       "race on " + memory + " memory: " + (v.access == Access::write ? "writes " : "reads ") +
       std::to_string(v.bytes) + " bytes at " + source_line(v.caller) + ", which " +
-      who(earlier, v) + (earlier_wrote ? " wrote at " : " read at ") +
-      source_line(earlier_caller) + "; no barrier orders the two";
+      who(earlier, v) + (earlier_wrote ? " wrote at " : " read at ") + source_line(earlier_caller) +
+      "; no barrier orders the two";
   fail_in_kernel(v.t, message);
 }
 

@@ -2,8 +2,6 @@
 // ends.
 #include "tests/cuda_emulator/report.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +9,8 @@
 #include <mutex>
 #include <set>
 #include <utility>
+
+#include <unistd.h>
 
 #include "tests/cuda_emulator/fail.hpp"
 #include "tests/cuda_emulator/runtime_state.hpp"
@@ -62,8 +62,7 @@ struct Report {
 Report& report() {
   // Written by a handler of exit(), which also programs that never return to main() reach.
   static Report* r = [] {
-    if (!settings().report.empty())
-      std::atexit([] { report().write(settings().report); });
+    if (!settings().report.empty()) std::atexit([] { report().write(settings().report); });
     return new Report;
   }();
   return *r;

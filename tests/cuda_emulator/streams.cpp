@@ -60,10 +60,7 @@ void Streams::run_front(CUstream_st& stream, std::unique_lock<std::mutex>& lock)
     run_until(*item.waits_for->stream, *item.waits_for, lock);
   if (item.work) {
     lock.unlock();
-    {
-      const DeviceMemoryAccess access;
-      item.work();
-    }
+    item.work();
     lock.lock();
   }
   if (item.records) {
@@ -76,6 +73,7 @@ void Streams::run_front(CUstream_st& stream, std::unique_lock<std::mutex>& lock)
 
 void Streams::run_until(CUstream_st& stream, const Recording& recording,
                         std::unique_lock<std::mutex>& lock) {
+  const DeviceMemoryAccess access;
   while (!recording.done) {
     if (stream.busy)
       changed_.wait(lock);
@@ -93,6 +91,7 @@ void Streams::run_all(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
 }
 
 void Streams::run_one(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
+  const DeviceMemoryAccess access;
   if (!stream.busy && !stream.items.empty()) run_front(stream, lock);
 }
 
@@ -108,7 +107,8 @@ cudaError_t enqueue(cudaStream_t handle, std::string name, std::function<void()>
             " while device " + std::to_string(current_device()) + " is current");
     return failed(cudaErrorInvalidResourceHandle);
   }
-  streams.append(*stream, {.name = std::move(name), .work = std::move(work), .records = {}, .waits_for = {}},
+  streams.append(*stream,
+                 {.name = std::move(name), .work = std::move(work), .records = {}, .waits_for = {}},
                  lock);
   return cudaSuccess;
 }
@@ -144,8 +144,7 @@ namespace {
 
 // A locked view of one stream for the functions below.
 struct Locked {
-  explicit Locked(cudaStream_t handle)
-      : lock(streams.mutex), stream(streams.find(handle)) {}
+  explicit Locked(cudaStream_t handle) : lock(streams.mutex), stream(streams.find(handle)) {}
   Streams& streams = Streams::instance();
   std::unique_lock<std::mutex> lock;
   CUstream_st* stream;
@@ -244,8 +243,9 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   event->recording = std::make_shared<Recording>();
   event->recording->stream = l.stream;
   event->recording->capture = l.stream->capture;
-  l.streams.append(
-      *l.stream, {.name = "event", .work = {}, .records = event->recording, .waits_for = {}}, l.lock);
+  l.streams.append(*l.stream,
+                   {.name = "event", .work = {}, .records = event->recording, .waits_for = {}},
+                   l.lock);
   return cudaSuccess;
 }
 
@@ -264,9 +264,11 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
   if (l.stream->capture != theirs) {
     if (l.stream->capture != nullptr) l.stream->capture->invalid = true;
     explain("a stream that captures waits for an event from outside of the capture");
-    return failed(theirs == nullptr ? cudaErrorStreamCaptureIsolation : cudaErrorStreamCaptureMerge);
+    return failed(theirs == nullptr ? cudaErrorStreamCaptureIsolation
+                                    : cudaErrorStreamCaptureMerge);
   }
-  l.streams.append(*l.stream, {.name = "wait", .work = {}, .records = {}, .waits_for = event->recording},
+  l.streams.append(*l.stream,
+                   {.name = "wait", .work = {}, .records = {}, .waits_for = event->recording},
                    l.lock);
   return cudaSuccess;
 }

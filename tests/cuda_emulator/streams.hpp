@@ -67,8 +67,8 @@ class Streams {
   CUstream_st* legacy(int device);
   void append(CUstream_st& stream, Item item, std::unique_lock<std::mutex>& lock);
 
-  std::set<CUstream_st*> all;        // created, not destroyed
-  std::vector<Capture*> captures;    // under way
+  std::set<CUstream_st*> all;      // created, not destroyed
+  std::vector<Capture*> captures;  // under way
 
  private:
   void run_front(CUstream_st& stream, std::unique_lock<std::mutex>& lock);
