@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/backend/cuda.hpp"
 #include "tests/leak_check.hpp"
 #include "tests/test_device.hpp"
 
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   }
   if (!weft::on_cpu()) GTEST_FLAG_SET(filter, weft::kDeviceFilter);
   testing::InitGoogleTest(&argc, argv);
+  weft::set_cuda_options({.exact_attention_dropout = true});  // results are compared with the CPU's
   const int failed = RUN_ALL_TESTS();
   return weft::leaks_found() ? 1 : failed;
 }

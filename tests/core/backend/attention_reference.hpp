@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "core/backend/backend.hpp"
@@ -17,8 +18,16 @@ struct AttentionReference {
 class ReferenceHead {
  public:
   ReferenceHead(const std::vector<float>& qkv, const std::vector<float>& mask, const Shape& shape,
-                const AttentionArgs& args, std::int64_t b, std::int64_t h)
-      : qkv_(qkv), mask_(mask), args_(args), T_(shape[1]), heads_(args.heads), b_(b), h_(h) {
+                const AttentionArgs& args, std::span<const double> factors, std::int64_t b,
+                std::int64_t h)
+      : qkv_(qkv),
+        mask_(mask),
+        args_(args),
+        factors_(factors),
+        T_(shape[1]),
+        heads_(args.heads),
+        b_(b),
+        h_(h) {
     d_ = shape[2] / (3 * heads_);
     p_.resize(size(T_ * T_));
     keep_.resize(size(T_ * T_));
@@ -77,6 +86,10 @@ class ReferenceHead {
       p_[at(i, j)] = seen ? std::exp(score * double{args_.scale}) : 0.0;
       sum += p_[at(i, j)];
 
+      if (!factors_.empty()) {
+        keep_[at(i, j)] = factors_[size(((b_ * heads_ + h_) * T_ + i) * T_ + j)];
+        continue;
+      }
       const std::int64_t element =
           (((args_.first_sample + b_) * args_.total_heads + args_.first_head + h_) * T_ + i) * T_ +
           j;
@@ -91,12 +104,16 @@ class ReferenceHead {
   const std::vector<float>& qkv_;
   const std::vector<float>& mask_;  // of all keys, or empty
   const AttentionArgs& args_;
+  std::span<const double> factors_;
   std::int64_t T_, heads_, b_, h_, d_ = 0;
   std::vector<double> p_, keep_, lse_;
 };
 
+// `factors` [B, h, T, T] are what dropout multiplies the probabilities with; if empty, those that
+// AttentionArgs promises.
 inline AttentionReference attention_reference(const Tensor& qkv, const Tensor& dout,
-                                              const AttentionArgs& args) {
+                                              const AttentionArgs& args,
+                                              std::span<const double> factors = {}) {
   const std::vector<float> in = to_vector(qkv), dy = to_vector(dout);
   const std::vector<float> mask =
       args.key_mask_BT ? to_vector(args.key_mask_BT) : std::vector<float>();
@@ -107,7 +124,7 @@ inline AttentionReference attention_reference(const Tensor& qkv, const Tensor& d
   result.dqkv.resize(in.size());
   for (std::int64_t b = 0; b < B; ++b) {
     for (std::int64_t h = 0; h < args.heads; ++h) {
-      const ReferenceHead head(in, mask, qkv.shape(), args, b, h);
+      const ReferenceHead head(in, mask, qkv.shape(), args, factors, b, h);
       for (std::int64_t i = 0; i < T; ++i) {
         result.lse.push_back(head.lse(i));
         for (std::int64_t c = 0; c < d; ++c)
