@@ -36,6 +36,9 @@ struct CudaOptions {
   // Dropout masks of attention that do not depend on the layout of ranks, the CPU's own: by Weft's
   // kernel, as cuDNN draws its own.
   bool exact_attention_dropout = false;
+  // Products of f32 tensors round their operands to TF32, 11 significant bits, as tensor cores
+  // want.
+  bool tf32 = false;
 };
 void set_cuda_options(const CudaOptions& options);
 
@@ -48,9 +51,5 @@ int cuda_device_count();
 // Of GPU `index`; made at first use, alive as long as the process. Throw Error when there is none.
 Backend& cuda_backend(int index);
 Allocator& cuda_allocator(int index);
-
-// Whether products of f32 tensors on GPU `index` may round their operands to TF32 (11 significant
-// bits), as tensor cores need. They may not by default.
-void cuda_allow_tf32(int index, bool allowed);
 
 }  // namespace weft

@@ -24,6 +24,5 @@ std::vector<std::string> take_cuda_notices() { return {}; }
 
 Backend& cuda_backend(int) { throw Error(kProblem, kHint); }
 Allocator& cuda_allocator(int) { throw Error(kProblem, kHint); }
-void cuda_allow_tf32(int, bool) { throw Error(kProblem, kHint); }
 
 }  // namespace weft

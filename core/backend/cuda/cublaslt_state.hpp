@@ -22,7 +22,6 @@ struct CudaBackend::CublasLt {
   // Of workspace_limit bytes, from the first product that needs one on: products run on one stream,
   // one after the other.
   Tensor workspace;
-  bool tf32 = false;
   std::mutex mutex;
 };
 

@@ -16,7 +16,6 @@ class CudaBackend final : public Backend {
   explicit CudaBackend(int device);
   ~CudaBackend() override;
   std::string_view name() const override { return "cuda"; }
-  void allow_tf32(bool allowed);
 
   void upload(Tensor& device, const Tensor& host) override;
   void download(std::span<Tensor> hosts, std::span<const Tensor> devices) override;

@@ -2,8 +2,8 @@
 #include <cassert>
 #include <string>
 
-#include "core/backend/cuda.hpp"
 #include "core/backend/cuda/cublaslt_state.hpp"
+#include "core/backend/cuda/options.hpp"
 #include "core/base/error.hpp"
 
 namespace weft {
@@ -73,7 +73,7 @@ cublasStatus_t CudaBackend::CublasLt::multiply(Tensor& c, const Tensor& a, const
                                                const MatmulArgs& args, cudaStream_t stream) {
   const std::lock_guard lock(mutex);
   LtSignature signature = signature_of(c, a, b, args);
-  signature.tf32 = tf32 && signature.dtype == DType::f32;
+  signature.tf32 = signature.dtype == DType::f32 && cuda_options().tf32;
   LtProduct& product = products.get(signature);
   if (product.status() != CUBLAS_STATUS_SUCCESS) return product.status();
   if (product.workspace_bytes() > 0 && !workspace)
@@ -143,12 +143,6 @@ void CudaBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const Matm
     throw Error("matmul: cuBLASLt refuses " + describe(c, a, b, args) + ": " +
                 cublasLtGetStatusName(status));
   }
-}
-
-void CudaBackend::allow_tf32(bool allowed) { cublaslt_->tf32 = allowed; }
-
-void cuda_allow_tf32(int index, bool allowed) {
-  static_cast<CudaBackend&>(cuda_backend(index)).allow_tf32(allowed);
 }
 
 }  // namespace weft
