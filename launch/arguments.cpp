@@ -8,8 +8,11 @@
 
 #include <fmt/format.h>
 
+#include "core/backend/cuda.hpp"
 #include "core/base/error.hpp"
 #include "core/base/suggest.hpp"
+#include "launch/device.hpp"
+#include "launch/process.hpp"
 
 namespace weft {
 
@@ -64,7 +67,7 @@ const std::vector<Option>& common_options() {
       {.name = "device",
        .kind = Option::Kind::text,
        .value = "NAME",
-       .help = "where to compute",
+       .help = "where to compute; auto is a GPU when there is one",
        .fallback = "auto",
        .allowed = {"auto", "cpu", "cuda"}},
       {.name = "threads",
@@ -222,19 +225,18 @@ std::string Arguments::positional(std::size_t i) const {
   return i < positionals_.size() ? positionals_[i] : "";
 }
 
-void Arguments::check_device() const {
-  if (text("device") == "cuda") {
-    throw InputError("--device cuda: this build has no CUDA", "use --device cpu");
-  }
+Device Arguments::device() const {
+  return choose_device(text("device"), launched_rank(), cuda_device_count());
 }
 
 std::optional<DType> Arguments::precision() const {
   if (!given("precision")) return std::nullopt;
   const std::string p = text("precision");
-  if (p == "fp16") {
+  if (p != "fp16") return p == "bf16" ? DType::bf16 : DType::f32;
+  if (device().type == DeviceType::cpu) {
     throw InputError("--precision fp16: CPUs do not compute in fp16", "use fp32 or bf16");
   }
-  return p == "bf16" ? DType::bf16 : DType::f32;
+  return DType::f16;
 }
 
 }  // namespace weft

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/tensor/device.hpp"
 #include "core/tensor/dtype.hpp"
 #include "launch/command.hpp"
 
@@ -40,8 +41,9 @@ class Arguments {
   bool quiet() const { return flag("quiet"); }
   bool verbose() const { return flag("verbose"); }
   bool force() const { return flag("force"); }
-  void check_device() const;               // throws InputError when this build has no such device
-  std::optional<DType> precision() const;  // nothing when not given
+  Device device() const;  // of this rank; throws InputError when there is none such
+  // Nothing when not given; throws InputError when the device does not compute in it.
+  std::optional<DType> precision() const;
   int threads() const { return static_cast<int>(integer("threads")); }  // 0: not given
 
  private:

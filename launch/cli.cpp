@@ -9,6 +9,7 @@
 #include "core/base/error.hpp"
 #include "launch/arguments.hpp"
 #include "launch/commands.hpp"
+#include "launch/device.hpp"
 #include "launch/failure.hpp"
 #include "launch/help.hpp"
 #include "launch/process.hpp"
@@ -41,9 +42,18 @@ int print_result(const std::string& text) {
 }
 
 int run_distributed(const Command& command, const Arguments& arguments) {
-  catch_stop_signals();  // also while MPI comes up and goes down
+  catch_stop_signals();          // also while MPI comes up and goes down
+  std::exception_ptr no_device;  // told when the ranks can agree on who tells it
+  try {
+    open_device(arguments.device());
+  } catch (...) {
+    no_device = std::current_exception();
+  }
   const MpiSession mpi;
   try {
+    agree(*host_communicator(), [&] {
+      if (no_device) std::rethrow_exception(no_device);
+    });
     set_threads(arguments.threads());
     return command.run(arguments);
   } catch (const std::exception& e) {
@@ -58,6 +68,7 @@ int run_alone(const Command& command, const Arguments& arguments) {
                          " started " + std::to_string(launched.ranks),
                      "start it without mpirun or srun");
   }
+  arguments.device();  // a wrong one is told before any work, also by a command that uses none
   set_threads(arguments.threads());
   return command.run(arguments);
 }
@@ -65,7 +76,6 @@ int run_alone(const Command& command, const Arguments& arguments) {
 int run_command(const Command& command, const std::vector<std::string>& words) {
   const Arguments arguments(command, words);
   if (arguments.help()) return print_result(help_text(command));
-  arguments.check_device();
   return command.distributed ? run_distributed(command, arguments) : run_alone(command, arguments);
 }
 

@@ -10,13 +10,16 @@ namespace weft {
 
 double global_grad_norm(const GradientBuckets& buckets,
                         const std::vector<NamedParameter>& parameters, Mesh& mesh) {
-  const std::vector<Tensor>& gradients = buckets.gradients();
-  assert(gradients.size() == parameters.size());
-  if (gradients.empty()) return 0;
-  const std::vector<double> squares = squared_norms(gradients);
+  return global_grad_norm(squared_norms(buckets.gradients()), parameters, mesh);
+}
+
+double global_grad_norm(std::span<const double> squares,
+                        const std::vector<NamedParameter>& parameters, Mesh& mesh) {
+  assert(squares.size() == parameters.size());
+  if (squares.empty()) return 0;
   double sharded = 0;
   double replicated = 0;
-  for (std::size_t i = 0; i < gradients.size(); ++i) {
+  for (std::size_t i = 0; i < squares.size(); ++i) {
     const bool cut = parameters[i].parameter->shard.dim >= 0;
     (cut ? sharded : replicated) += squares[i];
   }

@@ -29,11 +29,16 @@ std::vector<Tensor> to_host(const std::vector<Tensor>& xs) {
   return hosts;
 }
 
-std::vector<double> squared_norms(const std::vector<Tensor>& xs) {
+Tensor squared_norms_on_device(const std::vector<Tensor>& xs) {
   if (xs.empty()) return {};
   Tensor sums({static_cast<std::int64_t>(xs.size())}, DType::f64, xs.front().device());
   backend(sums).squared_norms(sums, xs);
-  const Tensor host = to_host(sums);
+  return sums;
+}
+
+std::vector<double> squared_norms(const std::vector<Tensor>& xs) {
+  if (xs.empty()) return {};
+  const Tensor host = to_host(squared_norms_on_device(xs));
   return {host.data<double>(), host.data<double>() + host.numel()};
 }
 

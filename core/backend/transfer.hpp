@@ -13,7 +13,9 @@ Tensor to_host(const Tensor& x);
 // All with one wait. The tensors are on one device.
 std::vector<Tensor> to_host(const std::vector<Tensor>& xs);
 
-// The sum of squares of each tensor, by Backend::squared_norms, with one wait.
+// The sum of squares of each tensor, f64 [n], left on their device; empty for no tensors.
+Tensor squared_norms_on_device(const std::vector<Tensor>& xs);
+// The same on the host: with one wait.
 std::vector<double> squared_norms(const std::vector<Tensor>& xs);
 
 }  // namespace weft

@@ -61,6 +61,7 @@ Batch to_device(const Batch& batch, Device device) {
           .ids_BT = to_device(batch.ids_BT, device),
           .type_ids_BT = to_device(batch.type_ids_BT, device),
           .key_mask_BT = to_device(batch.key_mask_BT, device),
+          .padding_is_last = batch.padding_is_last,
           .masked_places_N = to_device(batch.masked_places_N, device),
           .masked_targets_N = to_device(batch.masked_targets_N, device),
           .sentence_labels_B = to_device(batch.sentence_labels_B, device)};

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "core/base/text_reader.hpp"
@@ -46,8 +47,9 @@ Json candidates(std::span<const float> logits, std::size_t top, const Tokenizer&
 
 Tensor logits_of(const ModelDirectory& loaded, const TextRow& row, std::int32_t pad) {
   const Batch batch = text_batch({&row, 1}, static_cast<std::int64_t>(row.ids.size()), pad);
-  for (const Output& output : loaded.model->outputs(batch, false)) {
-    if (output.name == "logits") return output.value;
+  const Device device = loaded.mesh->device();
+  for (const Output& output : loaded.model->outputs(to_device(batch, device), false)) {
+    if (output.name == "logits") return to_host(output.value);
   }
   throw InputError("this model has no masked-language-model head",
                    "use a checkpoint of weft pretrain, or a model of a ForMaskedLM architecture");
@@ -106,7 +108,8 @@ int fill_mask_command(const Arguments& arguments) {
   const Console console = make_console(arguments);
   const std::filesystem::path directory = resolve_model_dir(arguments.positional(0), console);
   const auto tokenizer = load_tokenizer(directory);
-  const ModelDirectory loaded = load_model(directory, arguments.precision().value_or(DType::f32));
+  const ModelDirectory loaded =
+      load_model(directory, {arguments.precision().value_or(DType::f32), arguments.device()});
   check_vocabulary(loaded, *tokenizer, directory.string());
   const auto top = static_cast<std::size_t>(arguments.integer("top"));
 

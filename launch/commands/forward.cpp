@@ -3,6 +3,7 @@
 #include <cstring>
 #include <optional>
 
+#include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 #include "core/base/files.hpp"
 #include "core/base/json.hpp"
@@ -146,13 +147,16 @@ Tensor whole_mask(const Batch& batch) {
   return ones;
 }
 
-// What is stored of one batch.
-std::vector<Output> results_of(const PretrainingModel& model, const Batch& batch,
+// What is stored of one batch, on the host.
+std::vector<Output> results_of(const ModelDirectory& loaded, const Batch& batch,
                                bool hidden_states) {
   std::vector<Output> results = {{"input_ids", batch.ids_BT},
                                  {"token_type_ids", batch.type_ids_BT},
                                  {"attention_mask", whole_mask(batch)}};
-  for (Output& output : model.outputs(batch, hidden_states)) results.push_back(std::move(output));
+  const Batch there = to_device(batch, loaded.mesh->device());
+  for (const Output& output : loaded.model->outputs(there, hidden_states)) {
+    results.push_back({output.name, to_host(output.value)});
+  }
   return results;
 }
 
@@ -170,7 +174,7 @@ std::vector<TensorSpec> specs_of(const std::vector<Output>& results, std::size_t
 }
 
 // All texts are padded to the longest of them; the results of each batch are written at once.
-void run_model(const PretrainingModel& model, const std::vector<TextRow>& rows, std::int32_t pad_id,
+void run_model(const ModelDirectory& loaded, const std::vector<TextRow>& rows, std::int32_t pad_id,
                bool hidden_states, OutputFile& file, const Console& console) {
   std::size_t longest = 0;
   for (const TextRow& row : rows) longest = std::max(longest, row.ids.size());
@@ -180,7 +184,7 @@ void run_model(const PretrainingModel& model, const std::vector<TextRow>& rows, 
     const std::size_t count = std::min(kBatchRows, rows.size() - first);
     const Batch batch =
         text_batch({rows.data() + first, count}, static_cast<std::int64_t>(longest), pad_id);
-    const std::vector<Output> results = results_of(model, batch, hidden_states);
+    const std::vector<Output> results = results_of(loaded, batch, hidden_states);
     if (!writer) writer.emplace(file, specs_of(results, rows.size()));
     for (const Output& result : results) {
       writer->write(result.name, result.value, static_cast<std::int64_t>(first));
@@ -208,12 +212,12 @@ int forward_command(const Arguments& arguments) {
   const std::filesystem::path output = arguments.text("output");
   check_output(output);
   const std::filesystem::path directory = resolve_model_dir(arguments.positional(0), console);
-  const ModelDirectory loaded = load_model(directory, arguments.precision().value_or(DType::f32));
+  const ModelDirectory loaded =
+      load_model(directory, {arguments.precision().value_or(DType::f32), arguments.device()});
   RowReader reader(directory, loaded);
   const std::vector<TextRow> rows = read_rows(reader, arguments.positional(1));
   StagedFile staged(output);
-  run_model(*loaded.model, rows, reader.pad_id(), arguments.flag("hidden-states"), staged.file(),
-            console);
+  run_model(loaded, rows, reader.pad_id(), arguments.flag("hidden-states"), staged.file(), console);
   staged.commit();
   console.info(std::to_string(rows.size()) + " texts -> " + output.string());
   return kDone;

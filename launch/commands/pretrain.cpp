@@ -8,9 +8,9 @@
 #include "launch/cli.hpp"
 #include "launch/commands.hpp"
 #include "launch/config/print.hpp"
+#include "launch/device.hpp"
 #include "launch/failure.hpp"
 #include "launch/model_dir.hpp"
-#include "launch/process.hpp"
 #include "launch/training/checkpointing.hpp"
 #include "launch/training/optimization.hpp"
 #include "launch/training/run_directory.hpp"
@@ -36,7 +36,13 @@ struct Inputs {
 Config read_arguments(const Arguments& arguments) {
   std::vector<std::string> sets = arguments.all("set");
   if (arguments.precision()) sets.push_back("train.precision=" + arguments.text("precision"));
-  return read_config(arguments.positional(0), sets);
+  Config config = read_config(arguments.positional(0), sets);
+  if (config.train.precision == DType::f16 && arguments.device().type == DeviceType::cpu) {
+    throw InputError(config.at("train.precision") +
+                         "train.precision: fp16 is not possible: CPUs do not compute in it",
+                     "use fp32 or bf16, or a GPU");
+  }
+  return config;
 }
 
 // What is wrong with what a key names gets the key and its place in front.
@@ -232,7 +238,7 @@ void print_config(Config config, const Arguments& arguments, int ranks, const Co
 
 int pretrain_command(const Arguments& arguments) {
   const Console console = make_console(arguments);
-  auto world = launched_rank().launcher.empty() ? self_communicator() : mpi_communicator();
+  auto world = host_communicator();
   Config config;
   agree(*world, [&] { config = read_arguments(arguments); });
   if (arguments.flag("print-config")) {
@@ -244,14 +250,18 @@ int pretrain_command(const Arguments& arguments) {
   agree_on_model_from(config, arguments.text("resume"), console, *world);
   Inputs in;
   agree(*world, [&] { in = read_inputs(std::move(config), world->size()); });
-  Mesh mesh(std::move(world), static_cast<int>(in.config.parallel.tensor));
+  const auto tensor_ranks = static_cast<int>(in.config.parallel.tensor);
   if (arguments.flag("dry-run")) {
+    // On the host, where parameters that nobody writes take no memory.
+    Mesh mesh(std::move(world), tensor_ranks);
     const auto model = build_model(in.config.model.keys, mesh, in.config.train.precision);
     console.result_text(run_summary(in.config, *model, *in.train, mesh) + "\n");
     tell_schedule(in.config, Json::object(), console);
     tell_unknown_tokenizers(in, console);
     return kDone;
   }
+  const Device device = arguments.device();
+  Mesh mesh(connect_devices(std::move(world), device, console), tensor_ranks, device);
   take_fingerprint(in, mesh.world());
   return train(arguments, in, mesh, console);
 }

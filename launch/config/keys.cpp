@@ -27,7 +27,8 @@ const Choices<ScheduleType> kSchedules = {{"constant", ScheduleType::constant},
                                           {"polynomial", ScheduleType::polynomial},
                                           {"cosine", ScheduleType::cosine},
                                           {"wsd", ScheduleType::wsd}};
-const Choices<DType> kPrecisions = {{"fp32", DType::f32}, {"bf16", DType::bf16}};
+const Choices<DType> kPrecisions = {
+    {"fp32", DType::f32}, {"bf16", DType::bf16}, {"fp16", DType::f16}};
 const Choices<Recompute> kRecomputes = {{"none", Recompute::none}, {"full", Recompute::full}};
 
 void add_run_and_data(std::vector<ConfigKey>& keys, Config& c) {
@@ -103,8 +104,8 @@ void add_train(std::vector<ConfigKey>& keys, Config& c) {
   keys.push_back(whole_key("train.micro_batch", t.micro_batch, {1, 1 << 20},
                            "samples of one forward pass of one rank", kHarmless));
   keys.back().derived = true;
-  keys.push_back(
-      choice_key("train.precision", t.precision, kPrecisions, "number format of the computation"));
+  keys.push_back(choice_key("train.precision", t.precision, kPrecisions,
+                            "number format of the computation; fp16 on GPUs only"));
   keys.push_back(choice_key("train.recompute", t.recompute, kRecomputes,
                             "full: keep no activations of a layer but its input", kHarmless));
   keys.push_back(whole_key("parallel.tensor", c.parallel.tensor, {1, 4096},

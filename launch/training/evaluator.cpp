@@ -13,7 +13,7 @@ std::optional<Evaluation> evaluate(const PretrainingModel& model, const Dataset&
   Loader loader(dataset, options);
   for (std::int64_t i = 0; i < batches; ++i) {
     if (stop()) return std::nullopt;
-    add_evaluation(model, loader.next(), result.terms);
+    add_evaluation(model, loader.next(), mesh.device(), result.terms);
   }
   reduce_totals(result.terms, mesh);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

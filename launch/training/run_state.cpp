@@ -20,6 +20,13 @@ T member(const Json& json, const char* key, const std::string& origin) {
   }
 }
 
+std::optional<LossScaler> scaler_in(const Json& json, const std::string& origin) {
+  if (!json.contains("loss_scaler")) return std::nullopt;
+  const Json& scaler = json["loss_scaler"];
+  return LossScaler{.scale = member<double>(scaler, "scale", origin),
+                    .good_steps = member<std::int64_t>(scaler, "good_steps", origin)};
+}
+
 std::optional<RunSource> source_in(const Json& json, const std::string& origin) {
   if (!json.contains("began_from")) return std::nullopt;
   const Json& from = json["began_from"];
@@ -40,6 +47,10 @@ std::string to_json(const RunState& s) {
                {"seconds", s.seconds},
                {"tokenizer_hash", s.tokenizer_hash},
                {"config", s.config}};
+  if (s.loss_scaler) {
+    json["loss_scaler"] = {{"scale", s.loss_scaler->scale},
+                           {"good_steps", s.loss_scaler->good_steps}};
+  }
   if (s.began_from) json["began_from"] = {{"dir", s.began_from->dir}, {"step", s.began_from->step}};
   // A name of a file need not be UTF-8.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -57,6 +68,7 @@ RunState run_state_from(const Json& json, const std::string& origin) {
           .evaluated_step = member<std::int64_t>(json, "evaluated_step", origin),
           .seconds = member<double>(json, "seconds", origin),
           .tokenizer_hash = member<std::string>(json, "tokenizer_hash", origin),
+          .loss_scaler = scaler_in(json, origin),
           .config = member<Json>(json, "config", origin),
           .began_from = source_in(json, origin)};
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/base/json.hpp"
+#include "core/optim/loss_scaler.hpp"
 
 namespace weft {
 
@@ -23,7 +24,8 @@ struct RunState {
   std::int64_t evaluated_step = -1;  // the last one with an evaluation; -1: none yet
   double seconds = 0;                // of training so far
   std::string tokenizer_hash;
-  Json config;  // training_values() of the configuration
+  std::optional<LossScaler> loss_scaler;  // of a run in fp16
+  Json config;                            // training_values() of the configuration
   std::optional<RunSource> began_from;
 };
 

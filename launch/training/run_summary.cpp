@@ -21,6 +21,10 @@ std::string grouped(std::int64_t n) {
   return s;
 }
 
+std::string precision_name(DType t) {
+  return t == DType::f32 ? "fp32" : t == DType::bf16 ? "bf16" : "fp16";
+}
+
 std::string layout_line(const Config& config, Mesh& mesh) {
   const int ranks = mesh.world().size();
   std::string s = fmt::format("{} rank{}", ranks, ranks == 1 ? "" : "s");
@@ -44,7 +48,7 @@ std::string run_summary(const Config& config, PretrainingModel& model, const Dat
     whole += p.parameter->full.numel();
     local += p.parameter->var.value().numel();
   }
-  // fp32: weights, gradients and two moments; bf16 weights have fp32 masters besides.
+  // fp32: weights, gradients and two moments; 16-bit weights have fp32 masters besides.
   const double bytes_of_each = config.train.precision == DType::f32 ? 16 : 18;
   const double bytes = static_cast<double>(local) * bytes_of_each;
   const double samples =
@@ -57,10 +61,9 @@ std::string run_summary(const Config& config, PretrainingModel& model, const Dat
       "training {} steps of {} samples = {:.2f} epochs, up to {} tokens\n"
       "layout   {}",
       config.model.keys["model_type"].get<std::string>(), grouped(whole),
-      config.train.precision == DType::bf16 ? "bf16" : "fp32", bytes * 1e-9,
-      grouped(train.documents()), grouped(train.tokens()),
-      grouped(static_cast<std::int64_t>(train.samples_per_epoch())), config.data.seq_length,
-      grouped(config.train.steps), config.train.global_batch, epochs,
+      precision_name(config.train.precision), bytes * 1e-9, grouped(train.documents()),
+      grouped(train.tokens()), grouped(static_cast<std::int64_t>(train.samples_per_epoch())),
+      config.data.seq_length, grouped(config.train.steps), config.train.global_batch, epochs,
       short_number(samples * static_cast<double>(config.data.seq_length)),
       layout_line(config, mesh));
 }

@@ -37,18 +37,25 @@ struct StepOptions {
   std::uint64_t seed = 0;
   std::int64_t step = 0;  // the dropout keys depend on it
   bool recompute = false;
+  double loss_scale = 1;  // multiplies the loss, and so the gradients in the buckets
+};
+
+struct StepResult {
+  std::vector<TermTotal> totals;  // of this rank
+  double grad_norm = 0;  // of the whole gradient, loss_scale taken out; NaN and Inf come through
 };
 
 // Forward and backward over the micro-batches. Each term's sum is divided by its count in the
 // global batch, so that the gradients of any split of the batch add up to the same. Afterwards
-// `buckets` holds the gradients of the global batch. Returns this rank's sums.
-std::vector<TermTotal> accumulate_gradients(const PretrainingModel& model,
-                                            const std::vector<Batch>& batches,
-                                            const StepFacts& facts, const StepOptions& options,
-                                            GradientBuckets& buckets);
+// `buckets` holds the gradients of the global batch. The host waits for the device once, at the
+// end.
+StepResult accumulate_gradients(const PretrainingModel& model, const std::vector<Batch>& batches,
+                                const StepFacts& facts, const StepOptions& options,
+                                GradientBuckets& buckets, Mesh& mesh);
 
-// The sums of a forward pass without gradients, dropout off; adds to `totals`.
-void add_evaluation(const PretrainingModel& model, const std::vector<Batch>& batches,
+// The sums of a forward pass without gradients, dropout off; adds to `totals`. The model is on
+// `device`.
+void add_evaluation(const PretrainingModel& model, const std::vector<Batch>& batches, Device device,
                     std::vector<TermTotal>& totals);
 
 // Sums over the data ranks.

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "core/backend/range.hpp"
 #include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 #include "core/optim/clip.hpp"
@@ -15,7 +16,6 @@
 #include "launch/training/checkpointing.hpp"
 #include "launch/training/optimization.hpp"
 #include "launch/training/stop_signal.hpp"
-#include "parallel/grad_norm.hpp"
 
 namespace weft {
 
@@ -45,6 +45,11 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
   }
   state_.tokenizer_hash = job.tokenizer.hash();
   state_.config = training_values(config_);
+  if (config_.train.precision != DType::f16) {
+    state_.loss_scaler.reset();
+  } else if (!state_.loss_scaler) {
+    state_.loss_scaler.emplace();
+  }
   log_.emplace(config_, state_, job.mesh, job.console, job.json);
 }
 
@@ -75,16 +80,28 @@ ExitStatus Trainer::run() {
 }
 
 StepReport Trainer::take_step(const std::vector<Batch>& batches, const StepFacts& facts) {
+  const Range range("step");
+  const double loss_scale = state_.loss_scaler ? state_.loss_scaler->scale : 1;
+  const StepResult result =
+      accumulate_gradients(job_.model, batches, facts,
+                           {.seed = config_.run.seed,
+                            .step = state_.step,
+                            .recompute = config_.train.recompute == Recompute::full,
+                            .loss_scale = loss_scale},
+                           buckets_, job_.mesh);
   StepReport report;
-  report.totals = accumulate_gradients(job_.model, batches, facts,
-                                       {.seed = config_.run.seed,
-                                        .step = state_.step,
-                                        .recompute = config_.train.recompute == Recompute::full},
-                                       buckets_);
-  report.grad_norm = global_grad_norm(buckets_, parameters_, job_.mesh);
+  report.totals = result.totals;
+  report.grad_norm = result.grad_norm;
   report.lr = schedule_.lr(state_.step);
-  if (std::isfinite(report.grad_norm)) {
-    update(report.grad_norm, report.lr);
+  const bool finite = std::isfinite(report.grad_norm);
+  const bool by_scale = state_.loss_scaler && state_.loss_scaler->update(finite) && !finite;
+  if (finite) {
+    update(report, loss_scale);
+  } else if (by_scale) {
+    log_->say(
+        fmt::format("step {}: a gradient is beyond fp16; this step is skipped, the loss scale "
+                    "is {} from now on",
+                    state_.step + 1, state_.loss_scaler->scale));
   } else {
     skip();
   }
@@ -98,13 +115,13 @@ StepReport Trainer::take_step(const std::vector<Batch>& batches, const StepFacts
   return report;
 }
 
-void Trainer::update(double grad_norm, double lr) {
+void Trainer::update(const StepReport& report, double loss_scale) {
+  const Range range("optimizer");
   state_.updates += 1;
   skipped_in_a_row_ = 0;
+  const double clip = clip_scale(report.grad_norm, config_.optimizer.clip_norm);
   job_.optimizer.step(buckets_.gradients(),
-                      {.lr = lr,
-                       .grad_scale = clip_scale(grad_norm, config_.optimizer.clip_norm),
-                       .update = state_.updates});
+                      {.lr = report.lr, .grad_scale = clip / loss_scale, .update = state_.updates});
 }
 
 // A gradient that is not finite leaves weights and moments as they are, on all ranks.

@@ -44,7 +44,7 @@ class Trainer {
 
  private:
   StepReport take_step(const std::vector<Batch>& batches, const StepFacts& facts);
-  void update(double grad_norm, double lr);
+  void update(const StepReport& report, double loss_scale);
   void skip();
   std::string first_bad_gradient() const;
   LoaderOptions loader_options(std::int64_t first_sample) const;

@@ -35,12 +35,12 @@ std::string losses(const std::vector<TermTotal>& terms) {
 double peak_of(const Config& config, Mesh& mesh) {
   const double own = config.log.peak_tflops > 0
                          ? config.log.peak_tflops * 1e12
-                         : measure_peak_flops(config.train.precision, Device{});
+                         : measure_peak_flops(config.train.precision, mesh.device());
   return mesh.world().all_reduce(own, ReduceOp::sum);
 }
 
 std::int64_t peak_memory(Mesh& mesh) {
-  const auto own = static_cast<std::int64_t>(allocator(Device{}).stats().peak);
+  const auto own = static_cast<std::int64_t>(allocator(mesh.device()).stats().peak);
   return mesh.world().all_reduce(own, ReduceOp::max);
 }
 
@@ -80,6 +80,7 @@ void TrainingLog::record(const RunState& state, StepReport report) {
   add_terms(values, report.totals, "");
   values["lr"] = report.lr;
   values["grad_norm"] = std::isfinite(report.grad_norm) ? Json(report.grad_norm) : Json();
+  if (state.loss_scaler) values["loss_scale"] = state.loss_scaler->scale;
   values["tokens_per_second"] = rate;
   values["mfu"] = std::isfinite(mfu) && mfu > 0 ? Json(mfu) : Json();
   values["memory_bytes"] = memory;
