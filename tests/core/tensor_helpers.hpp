@@ -125,6 +125,13 @@ inline Tensor with_element(const Tensor& x, std::int64_t i, float value) {
 // The elements of `values`, of the same dtype, into the memory of x.
 inline void overwrite(Tensor x, const Tensor& values) { backend(x).upload(x, to_host(values)); }
 
+// A copy of x that begins one element after an allocation: no access of 16 bytes fits there.
+inline Tensor unaligned(const Tensor& x) {
+  const Tensor view = make_empty({x.numel() + 1}, x.dtype()).slice_flat(1, x.shape());
+  overwrite(view, x);
+  return view;
+}
+
 // ---- comparison ---------------------------------------------------------------------------------
 
 // How far a result may be from fp64 after its rounding to `dtype`, when an f32 may be `f32` away.

@@ -1,5 +1,7 @@
-// layer_norm and residual_norm kernels: what the ops' own tests do not reach.
+// layer_norm and residual_norm kernels: against fp64, and what the ops' own tests do not reach.
 #include "core/backend/backend.hpp"
+#include "tests/core/backend/dropout_reference.hpp"
+#include "tests/core/backend/norm_reference.hpp"
 #include "tests/core/backend/repeatable.hpp"
 
 namespace weft {
@@ -37,6 +39,108 @@ struct Forward {
     test_backend().residual_norm_forward(y, sum, mean, rstd, in.args());
   }
 };
+
+constexpr float kEps = 1e-5F;
+
+// Fewer columns than a warp has lanes, odd numbers of them, packs of 16 bytes, and rows longer than
+// a block; both few rows and more than a column sum takes at once.
+const Shape kShapes[] = {{3, 5}, {7, 33}, {70, 40}, {300, 64}, {2, 1023}, {5, 1024}, {2, 5000}};
+
+// The same inputs once as they were allocated and once where no access of 16 bytes fits.
+std::vector<Inputs> inputs(DType dtype, const Shape& shape) {
+  const Inputs in(dtype, shape[0], shape[1]);
+  Inputs shifted = in;
+  for (Tensor* t :
+       {&shifted.x, &shifted.residual, &shifted.dy, &shifted.bias, &shifted.gamma, &shifted.beta})
+    *t = unaligned(*t);
+  return {in, shifted};
+}
+
+std::string name(DType dtype, const Shape& shape) {
+  return std::string(name_of(dtype)) + " " + shape.str();
+}
+
+TEST(LayerNorm, AgreesWithFp64) {
+  for (const DType dtype : test_dtypes()) {
+    for (const Shape& shape : kShapes) {
+      for (const Inputs& in : inputs(dtype, shape)) {
+        const NormReference want =
+            norm_reference(to_vector<double>(in.x), to_vector<double>(in.gamma),
+                           to_vector<double>(in.beta), double{kEps});
+        Tensor y = empty_like(in.x), mean = make_empty({shape[0]}), rstd = empty_like(mean);
+        test_backend().layer_norm_forward(y, mean, rstd, in.x, in.gamma, in.beta, kEps);
+        EXPECT_TRUE(close(y, want.y, tolerance_of(dtype, 5e-6))) << name(dtype, shape);
+        EXPECT_TRUE(close(mean, want.mean, 5e-6)) << name(dtype, shape);
+        EXPECT_TRUE(close(rstd, want.rstd, 5e-6)) << name(dtype, shape);
+
+        const NormGradients gradients = norm_gradients(
+            to_vector<double>(in.dy), to_vector<double>(in.x), want, to_vector<double>(in.gamma));
+        Tensor dx = empty_like(in.x), dgamma = make_empty({shape[1]}), dbeta = empty_like(dgamma);
+        test_backend().layer_norm_backward(dx, dgamma, dbeta, in.dy, in.x, mean, rstd, in.gamma);
+        EXPECT_TRUE(close(dx, gradients.dx, tolerance_of(dtype, 1e-5))) << name(dtype, shape);
+        EXPECT_TRUE(close(dgamma, gradients.dgamma, 1e-5)) << name(dtype, shape);
+        EXPECT_TRUE(close(dbeta, gradients.dbeta, 1e-5)) << name(dtype, shape);
+      }
+    }
+  }
+}
+
+// The gradient of x is the dropped gradient of the sum, which may have been rounded before.
+void expect_exact_residual_norm(const Inputs& in, const Backend::ResidualNorm& args) {
+  const DType dtype = in.x.dtype();
+  const Shape& shape = in.x.shape();
+  const std::string what = name(dtype, shape) + " p " + std::to_string(args.dropout.p) + " bias " +
+                           std::to_string(static_cast<bool>(args.bias));
+  const std::vector<double> x = to_vector<double>(in.x), bias = to_vector<double>(in.bias),
+                            gamma = to_vector<double>(in.gamma);
+  std::vector<double> sums = to_vector<double>(in.residual);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    sums[i] += dropout_factor(args.dropout, i) * (x[i] + (args.bias ? bias[i % bias.size()] : 0.0));
+  }
+  Tensor y = empty_like(in.x), sum = empty_like(in.x), mean = make_empty({shape[0]}),
+         rstd = empty_like(mean);
+  test_backend().residual_norm_forward(y, sum, mean, rstd, args);
+  EXPECT_TRUE(close(sum, sums, tolerance_of(dtype, 1e-6))) << what;
+  const NormReference want =
+      norm_reference(to_vector<double>(sum), gamma, to_vector<double>(in.beta), double{args.eps});
+  EXPECT_TRUE(close(y, want.y, tolerance_of(dtype, 5e-6))) << what;
+  EXPECT_TRUE(close(mean, want.mean, 5e-6)) << what;
+  EXPECT_TRUE(close(rstd, want.rstd, 5e-6)) << what;
+
+  const NormGradients gradients =
+      norm_gradients(to_vector<double>(in.dy), to_vector<double>(sum), want, gamma);
+  std::vector<double> dropped = gradients.dx, columns(gamma.size());
+  for (std::size_t i = 0; i < dropped.size(); ++i) {
+    dropped[i] *= dropout_factor(args.dropout, i);
+    columns[i % columns.size()] += dropped[i];
+  }
+  Tensor dx = empty_like(in.x), dresidual = empty_like(in.x), dgamma = make_empty({shape[1]}),
+         dbeta = empty_like(dgamma), dbias = args.bias ? empty_like(dgamma) : Tensor{};
+  test_backend().residual_norm_backward(dx, dresidual, dbias, dgamma, dbeta, in.dy, sum, mean, rstd,
+                                        in.gamma, args.dropout);
+  EXPECT_TRUE(close(dresidual, gradients.dx, tolerance_of(dtype, 1e-5))) << what;
+  EXPECT_TRUE(close(dx, dropped, 2 * tolerance_of(dtype, 1e-5))) << what;
+  EXPECT_TRUE(close(dgamma, gradients.dgamma, 1e-5)) << what;
+  EXPECT_TRUE(close(dbeta, gradients.dbeta, 1e-5)) << what;
+  if (dbias) {
+    EXPECT_TRUE(close(dbias, columns, tolerance_of(dtype, 1e-5))) << what;
+  }
+}
+
+TEST(ResidualNorm, AgreesWithFp64) {
+  for (const DType dtype : test_dtypes()) {
+    for (const Shape& shape : kShapes) {
+      for (const Inputs& in : inputs(dtype, shape)) {
+        Backend::ResidualNorm args = in.args();
+        args.eps = kEps;
+        expect_exact_residual_norm(in, args);
+        args.bias = {};
+        args.dropout = {};
+        expect_exact_residual_norm(in, args);
+      }
+    }
+  }
+}
 
 TEST(LayerNorm, GivesTheSameBitsEveryTime) {
   for (const DType dtype : test_dtypes()) {

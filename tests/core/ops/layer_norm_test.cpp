@@ -4,6 +4,8 @@
 #include "core/base/error.hpp"
 #include "core/ops/dropout.hpp"
 #include "core/ops/elementwise.hpp"
+#include "tests/core/backend/dropout_reference.hpp"
+#include "tests/core/backend/norm_reference.hpp"
 #include "tests/core/ops/gradient_check.hpp"
 
 namespace weft {
@@ -11,19 +13,9 @@ namespace {
 
 using Rows = std::vector<std::vector<double>>;
 
-std::vector<double> norm(std::vector<double> x, const std::vector<double>& gamma,
+std::vector<double> norm(const std::vector<double>& x, const std::vector<double>& gamma,
                          const std::vector<double>& beta, double eps) {
-  const std::size_t columns = gamma.size();
-  for (std::size_t row = 0; row < x.size(); row += columns) {
-    double mean = 0, variance = 0;
-    for (std::size_t c = 0; c < columns; ++c) mean += x[row + c];
-    mean /= static_cast<double>(columns);
-    for (std::size_t c = 0; c < columns; ++c) variance += std::pow(x[row + c] - mean, 2);
-    const double rstd = 1 / std::sqrt(variance / static_cast<double>(columns) + eps);
-    for (std::size_t c = 0; c < columns; ++c)
-      x[row + c] = (x[row + c] - mean) * rstd * gamma[c] + beta[c];
-  }
-  return x;
+  return norm_reference(x, gamma, beta, eps).y;
 }
 
 TEST(LayerNormOp, AgreesWithItsDefinition) {
@@ -59,8 +51,7 @@ std::vector<double> residual_norm_reference(const Rows& in, bool drops) {
   std::vector<double> sum = residual;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const double biased = x[i] + (in.size() > 4 ? in[4][i % in[4].size()] : 0);
-    const bool kept = philox_u32({.seed = 3}, i) >= drop_threshold(kP);
-    sum[i] += drops ? (kept ? biased / (1 - double{kP}) : 0) : biased;
+    sum[i] += drops ? biased * dropout_factor({.p = kP, .key = {.seed = 3}}, i) : biased;
   }
   return norm(sum, gamma, beta, 1e-5);
 }
