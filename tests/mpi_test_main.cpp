@@ -8,6 +8,7 @@
 
 #include "core/backend/cuda.hpp"
 #include "tests/leak_check.hpp"
+#include "tests/test_device.hpp"
 
 namespace {
 
@@ -29,6 +30,10 @@ class FailuresOnly final : public testing::EmptyTestEventListener {
   std::string test_;
 };
 
+// What is no matter of a device.
+constexpr const char* kHostSuites =
+    "-*OnCpu.*:Agree.*:Checkpoint*:CommunicationThread.*:Mesh.*:Pretrained*";
+
 }  // namespace
 
 // Open MPI's leaks are known by their libraries (tests/sanitizers/lsan.supp), which are found in
@@ -36,6 +41,11 @@ class FailuresOnly final : public testing::EmptyTestEventListener {
 extern "C" const char* __asan_default_options() { return "fast_unwind_on_malloc=0"; }
 
 int main(int argc, char** argv) {
+  if (const std::string missing = weft::missing_test_device(); !missing.empty()) {
+    std::cout << "skipped: " << missing << std::endl;
+    return weft::kSkipped;
+  }
+  if (!weft::on_cpu()) GTEST_FLAG_SET(filter, kHostSuites);
   int provided = 0;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);
   testing::InitGoogleTest(&argc, argv);

@@ -69,7 +69,8 @@ void run_graph(const CUgraph_st& graph) {
     copies[c.stream].items.push_back({.name = c.item.name,
                                       .work = c.item.work,
                                       .records = again(c.item.records),
-                                      .waits_for = again(c.item.waits_for)});
+                                      .waits_for = again(c.item.waits_for),
+                                      .ready = c.item.ready});
   Streams& streams = Streams::instance();
   std::unique_lock lock(streams.mutex);
   streams.run_all(copies[graph.origin], lock);

@@ -19,7 +19,10 @@ cudaError_t not_while_capturing(const char* call);
 
 // Appends work to a stream, or to the graph that it captures. The work runs as late as CUDA's
 // rules allow, on the thread that waits for it, with device memory accessible.
-cudaError_t enqueue(cudaStream_t stream, std::string name, std::function<void()> work);
+// Work that needs something of another process begins when `ready` says so, which may then be
+// asked again, and until then does not hold up the thread that only asks for an event.
+cudaError_t enqueue(cudaStream_t stream, std::string name, std::function<void()> work,
+                    std::function<bool()> ready = {});
 
 // Runs all work of all streams.
 void run_everything();

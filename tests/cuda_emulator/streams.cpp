@@ -52,6 +52,23 @@ void Streams::append(CUstream_st& stream, Item item, std::unique_lock<std::mutex
   stream.items.push_back(std::move(item));
 }
 
+// Whether the front's work can begin, as far as that depends on other processes.
+bool Streams::is_ready(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
+  const Item& front = stream.items.front();
+  if (!front.ready) return true;
+  stream.busy = true;
+  lock.unlock();
+  bool ready = false;
+  {
+    const DeviceMemoryAccess access;
+    ready = front.ready();
+  }
+  lock.lock();
+  stream.busy = false;
+  changed_.notify_all();
+  return ready;
+}
+
 void Streams::run_front(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
   const Item item = std::move(stream.items.front());
   stream.items.pop_front();
@@ -77,8 +94,10 @@ void Streams::run_until(CUstream_st& stream, const Recording& recording,
   while (!recording.done) {
     if (stream.busy)
       changed_.wait(lock);
-    else
+    else if (is_ready(stream, lock))
       run_front(stream, lock);
+    else
+      changed_.wait_for(lock, std::chrono::microseconds(200));
   }
 }
 
@@ -92,10 +111,14 @@ void Streams::run_all(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
 
 void Streams::run_one(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
   const DeviceMemoryAccess access;
-  if (!stream.busy && !stream.items.empty()) run_front(stream, lock);
+  if (stream.busy || stream.items.empty()) return;
+  const std::shared_ptr<Recording> other = stream.items.front().waits_for;
+  if (other && !other->done) return run_one(*other->stream, lock);
+  if (is_ready(stream, lock)) run_front(stream, lock);
 }
 
-cudaError_t enqueue(cudaStream_t handle, std::string name, std::function<void()> work) {
+cudaError_t enqueue(cudaStream_t handle, std::string name, std::function<void()> work,
+                    std::function<bool()> ready) {
   if (handle == nullptr || handle == cudaStreamLegacy)
     if (const cudaError_t e = not_while_capturing(name.c_str())) return e;
   Streams& streams = Streams::instance();
@@ -108,7 +131,11 @@ cudaError_t enqueue(cudaStream_t handle, std::string name, std::function<void()>
     return failed(cudaErrorInvalidResourceHandle);
   }
   streams.append(*stream,
-                 {.name = std::move(name), .work = std::move(work), .records = {}, .waits_for = {}},
+                 {.name = std::move(name),
+                  .work = std::move(work),
+                  .records = {},
+                  .waits_for = {},
+                  .ready = std::move(ready)},
                  lock);
   return cudaSuccess;
 }

@@ -32,6 +32,7 @@ struct Item {
   std::string name;
   std::function<void()> work;
   std::shared_ptr<Recording> records, waits_for;
+  std::function<bool()> ready;  // whether the work can begin; empty: always
 };
 
 struct CapturedItem {
@@ -72,6 +73,7 @@ class Streams {
 
  private:
   void run_front(CUstream_st& stream, std::unique_lock<std::mutex>& lock);
+  bool is_ready(CUstream_st& stream, std::unique_lock<std::mutex>& lock);
 
   std::vector<CUstream_st*> legacy_;
   std::condition_variable changed_;

@@ -117,7 +117,7 @@ struct ThreeParameters {
   ThreeParameters() {
     for (std::int64_t i = 0; i < 3; ++i) {
       const Shape shape{16 * (i + 1)};
-      p[i] = {.var = Var(Tensor(shape, DType::f32), true), .full = shape, .shard = {}, .init = {}};
+      p[i] = {.var = Var(make_empty(shape), true), .full = shape, .shard = {}, .init = {}};
     }
   }
   std::vector<NamedParameter> list() { return {{"a", &p[0]}, {"b", &p[1]}, {"c", &p[2]}}; }
