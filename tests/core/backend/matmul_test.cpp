@@ -117,6 +117,47 @@ TEST(Matmul, NothingToDoIsDone) {
   }
 }
 
+// c = a^T b with the sums of a's rows, for every dtype of c and with all else that a call may ask.
+TEST(Matmul, SumsOfACome) {
+  for (const DType dtype : test_dtypes()) {
+    for (const Sizes sizes : {Sizes{5, 3, 7}, Sizes{64, 48, 130}, Sizes{5, 3, 0}, Sizes{5, 0, 7}}) {
+      for (const int flags : {0, 1, 2, 4}) {
+        Case c{.sizes = sizes, .dtype = dtype, .c_dtype = flags & 1 ? dtype : DType::f32};
+        c.args.transpose_a = true;
+        c.args.accumulate = flags & 2;
+        c.args.a_sums = make_empty({sizes.m});
+        if (flags & 4) c.args.bias = make_random({sizes.n}, 5, dtype);
+        expect_exact(c);
+        const std::vector<float> a = to_vector(operands_of(c).a);
+        std::vector<double> sums(static_cast<std::size_t>(sizes.m));
+        for (std::size_t i = 0; i < a.size(); ++i) sums[i % sums.size()] += double{a[i]};
+        EXPECT_TRUE(close(c.args.a_sums, sums, 2e-6)) << c.str();
+      }
+    }
+  }
+}
+
+TEST(Matmul, ViewsMayBeginAnywhere) {
+  const Sizes sizes{17, 24, 40};
+  for (const DType dtype : test_dtypes()) {
+    for (const std::int64_t first : {1, 2, 3}) {
+      const auto view = [&](const Tensor& x) {
+        Tensor stored = make_random({x.numel() + first}, 9, dtype);
+        Tensor v = stored.slice_flat(first, x.shape());
+        overwrite(v, x);
+        return v;
+      };
+      Case c{.sizes = sizes, .dtype = dtype, .c_dtype = dtype};
+      c.args.bias = view(make_random({sizes.n}, 5, dtype));
+      const Operands in = operands_of(c);
+      Tensor out = view(in.c);
+      backend(out).matmul(out, view(in.a), view(in.b), c.args);
+      EXPECT_TRUE(close(out, reference(c, in), tolerance_of(dtype, 2e-6)))
+          << first << " " << c.str();
+    }
+  }
+}
+
 TEST(Matmul, LeadingDimsCountAsRows) {
   Tensor a = make_random({2, 3, 8}, 1), b = make_random({5, 8}, 2), c = make_empty({2, 3, 5});
   Tensor flat = make_empty({6, 5});
