@@ -8,10 +8,11 @@ namespace {
 const float kInf = std::numeric_limits<float>::infinity();
 
 TEST(Elementwise, FillsEveryType) {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::i32, DType::u8}) {
+  for (const DType dtype :
+       {DType::f32, DType::bf16, DType::f16, DType::i32, DType::u8, DType::f64}) {
     Tensor x = make_empty({3, 7}, dtype);
     test_backend().fill(x, 5);
-    EXPECT_EQ(to_vector(x), std::vector<float>(21, 5.0F)) << name_of(dtype);
+    EXPECT_TRUE(close(x, std::vector<double>(21, 5), 0)) << name_of(dtype);
   }
 }
 
@@ -25,6 +26,7 @@ TEST(Elementwise, CopiesBetweenFloatingTypes) {
       Tensor y = make_empty(shape, to);
       test_backend().copy(y, x);
       EXPECT_TRUE(same_bits(y, to_dtype(x, to))) << name_of(from) << " to " << name_of(to);
+      EXPECT_TRUE(close(y, to_vector<double>(to_dtype(x, to)), 0));
     }
   }
 }
@@ -56,31 +58,45 @@ TEST(Elementwise, CopiesIntegersAsTheyAre) {
   }
 }
 
+// Less than a pack of 16 bytes, packs and a rest, and more than one block.
+constexpr std::int64_t kSizes[] = {1, 7, 65, 5000};
+
 TEST(Elementwise, AddsAcrossTypesAndInPlace) {
   for (const DType da : {DType::f32, DType::bf16, DType::f16}) {
     for (const DType db : {DType::f32, DType::bf16, DType::f16}) {
-      const Tensor a = make_random({5, 13}, 1, da), b = make_random({5, 13}, 2, db);
-      std::vector<float> expected = to_vector(a);
-      const std::vector<float> other = to_vector(b);
-      for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += other[i];
-      Tensor y = make_empty({5, 13});
-      test_backend().add(y, a, b);
-      EXPECT_TRUE(same_bits(y, to_tensor(expected, {5, 13})));
-      Tensor in_place = to_dtype(a, da);
-      test_backend().add(in_place, in_place, b);
-      EXPECT_TRUE(same_bits(in_place, to_tensor(expected, {5, 13}, da)));
+      for (const std::int64_t n : kSizes) {
+        const Tensor a = make_random({n}, 1, da), b = make_random({n}, 2, db);
+        std::vector<double> expected = to_vector<double>(a);
+        const std::vector<double> other = to_vector<double>(b);
+        for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += other[i];
+        const Tensor rounded = to_tensor(expected, {n});
+        for (const Tensor& x : {a, unaligned(a)}) {
+          Tensor y = make_empty({n});
+          test_backend().add(y, x, b);
+          EXPECT_TRUE(close(y, expected, tolerance_of(DType::f32, 1e-7)));
+          EXPECT_TRUE(same_bits(y, rounded));
+          Tensor in_place = x;
+          test_backend().add(in_place, in_place, b);
+          EXPECT_TRUE(close(in_place, expected, tolerance_of(da, 1e-7)));
+          EXPECT_TRUE(same_bits(in_place, to_dtype(rounded, da)));
+        }
+      }
     }
   }
 }
 
-TEST(Elementwise, ScalesAndAddsMultiples) {
+TEST(Elementwise, ScalesInPlace) {
   for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
-    const Tensor x = make_random({67}, 3, dtype);
-    std::vector<float> scaled = to_vector(x);
-    for (float& v : scaled) v *= -0.5F;
-    Tensor y = to_dtype(x, dtype);
-    test_backend().scale(y, y, -0.5F);
-    EXPECT_TRUE(same_bits(y, to_tensor(scaled, {67}, dtype)));
+    for (const std::int64_t n : kSizes) {
+      const Tensor x = make_random({n}, 3, dtype);
+      std::vector<double> scaled = to_vector<double>(x);
+      for (double& v : scaled) v *= -0.3125;
+      for (Tensor y : {to_dtype(x, dtype), unaligned(x)}) {
+        test_backend().scale(y, y, -0.3125F);
+        EXPECT_TRUE(close(y, scaled, tolerance_of(dtype, 1e-7)));
+        EXPECT_TRUE(same_bits(y, to_tensor(scaled, {n}, dtype)));
+      }
+    }
   }
 }
 
