@@ -36,7 +36,7 @@ done
 cmake --preset "$preset"
 targets=()
 if [ -n "$programs" ]; then
-  mapfile -t targets < <(ninja -C "build/$preset" -t targets all | sed -nE "s/^(${programs}[a-z_]*_test): phony.*/\\1/p")
+  mapfile -t targets < <(ninja -C "build/$preset" -t targets all | sed -nE "s/^(${programs}[a-z_]*_test(_emulated)?): phony.*/\\1/p")
   [ ${#targets[@]} -gt 0 ] || { echo "error: no test program is named $programs" >&2; exit 2; }
   ctest_options+=(-R "^$programs")
 fi

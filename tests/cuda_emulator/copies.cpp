@@ -59,14 +59,14 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
     if (const cudaError_t e = not_while_capturing("cudaMemcpyAsync from pageable memory")) return e;
     const std::shared_ptr<std::byte[]> staged(new std::byte[bytes]);
     std::memcpy(staged.get(), from, bytes);
-    return enqueue(stream, "copy", [=] { std::memcpy(to, staged.get(), bytes); });
+    return append_work(stream, "copy", [=] { std::memcpy(to, staged.get(), bytes); });
   }
   if ((kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyHostToHost) && !is_pinned(to, bytes)) {
     if (const cudaError_t e = not_while_capturing("cudaMemcpyAsync to pageable memory")) return e;
-    if (const cudaError_t e = enqueue(stream, "copy", copy)) return e;
+    if (const cudaError_t e = append_work(stream, "copy", copy)) return e;
     return cudaStreamSynchronize(stream);
   }
-  return enqueue(stream, "copy", copy);
+  return append_work(stream, "copy", copy);
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
@@ -74,7 +74,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   if (bytes == 0) return cudaSuccess;
   kind = kind_of(to, from, kind);
   if (const cudaError_t e = check_copy("cudaMemcpy", to, from, bytes, kind)) return e;
-  if (const cudaError_t e = enqueue(nullptr, "copy", [=] { std::memcpy(to, from, bytes); }))
+  if (const cudaError_t e = append_work(nullptr, "copy", [=] { std::memcpy(to, from, bytes); }))
     return e;
   // Between two places of the device the host does not wait.
   return kind == cudaMemcpyDeviceToDevice ? cudaSuccess : cudaStreamSynchronize(nullptr);
@@ -84,7 +84,7 @@ cudaError_t cudaMemsetAsync(void* p, int value, std::size_t bytes, cudaStream_t 
   if (bytes == 0) return cudaSuccess;
   if (const cudaError_t e = check_side("cudaMemsetAsync", "the destination", p, bytes, true))
     return e;
-  return enqueue(stream, "fill", [=] { std::memset(p, value, bytes); });
+  return append_work(stream, "fill", [=] { std::memset(p, value, bytes); });
 }
 
 cudaError_t cudaMemset(void* p, int value, std::size_t bytes) {

@@ -153,7 +153,7 @@ cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
-  return enqueue(stream, "graph", [graph = exec->graph] { run_graph(*graph); });
+  return append_work(stream, "graph", [graph = exec->graph] { run_graph(*graph); });
 }
 
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, std::size_t* count) {

@@ -77,7 +77,7 @@ void enqueue_launch(const Launch& launch, std::shared_ptr<const KernelCall> call
             .shared_limit = shared_limit(launch.function),
             .call = nullptr,
             .device = current_device()};
-  enqueue(launch.stream, name, [grid = std::move(grid), call = std::move(call)] {
+  append_work(launch.stream, name, [grid = std::move(grid), call = std::move(call)] {
     static std::mutex one_at_a_time;
     const std::scoped_lock lock(one_at_a_time);
     Grid running = grid;

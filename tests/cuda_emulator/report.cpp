@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "tests/cuda_emulator/fail.hpp"
@@ -25,7 +26,20 @@ struct Kernel {
   std::string file;
   long launches = 0;
   long checks = 0;
-  double worst = 0;  // error against fp64
+  // The worst error against fp64, from the checks that came after the fewest kernels: those tell
+  // most about this one.
+  double worst = 0;
+  std::size_t among = 0;  // how many kernels that were; 0 before any check
+
+  void add_check(double error, std::size_t kernels) {
+    ++checks;
+    if (among == 0 || kernels < among) {
+      among = kernels;
+      worst = error;
+    } else if (kernels == among) {
+      worst = std::max(worst, error);
+    }
+  }
 };
 
 struct Barrier {
@@ -43,14 +57,15 @@ struct Report {
   std::map<std::string, double> seconds;  // of each test
   std::string test;
 
-  // One line per kernel, barrier and test; the fields are separated by tabs.
+  // One line per kernel, and per barrier and test; the fields are separated by tabs.
   void write(const std::string& folder) {
-    const std::string path = folder + "/" + std::to_string(getpid()) + ".tsv";
+    const std::string path =
+        folder + "/" + program_invocation_short_name + "." + std::to_string(getpid()) + ".tsv";
     std::FILE* out = std::fopen(path.c_str(), "w");
     if (out == nullptr) fail("cannot write " + path);
     for (const auto& [name, k] : kernels)
-      std::fprintf(out, "kernel\t%s\t%s\t%ld\t%ld\t%.3g\n", name.c_str(), k.file.c_str(),
-                   k.launches, k.checks, k.worst);
+      std::fprintf(out, "kernel\t%s\t%s\t%ld\t%ld\t%.3g\t%zu\n", name.c_str(), k.file.c_str(),
+                   k.launches, k.checks, k.worst, k.among);
     for (const auto& [site, b] : barriers)
       for (const std::string& t : b.tests)
         std::fprintf(out, "barrier\t%s:%u\t%s\t%s\t%s\t%.3f\n", site.first.c_str(), site.second,
@@ -116,8 +131,5 @@ void weft::note_fp64_error(double relative) {
   Report& r = report();
   const std::scoped_lock lock(r.mutex);
   r.checked = true;
-  for (Kernel* k : r.since_check) {
-    ++k->checks;
-    k->worst = std::max(k->worst, relative);
-  }
+  for (Kernel* k : r.since_check) k->add_check(relative, r.since_check.size());
 }

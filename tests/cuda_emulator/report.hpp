@@ -6,6 +6,7 @@
 
 namespace cuda_emulator {
 
+// `file` is where the launch stands; "" for a library's call.
 void report_launch(const std::string& kernel, const char* file);
 void report_barrier(const char* file, unsigned line, const char* kind, const std::string& kernel);
 

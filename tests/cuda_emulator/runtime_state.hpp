@@ -21,6 +21,11 @@ cudaError_t not_while_capturing(const char* call);
 // rules allow, on the thread that waits for it, with device memory accessible.
 // Work that needs something of another process begins when `ready` says so, which may then be
 // asked again, and until then does not hold up the thread that only asks for an event.
+cudaError_t append_work(cudaStream_t stream, std::string name, std::function<void()> work,
+                        std::function<bool()> ready = {});
+
+// The same for the call of a library, which takes its place among the kernels when results are held
+// against fp64.
 cudaError_t enqueue(cudaStream_t stream, std::string name, std::function<void()> work,
                     std::function<bool()> ready = {});
 

@@ -6,6 +6,7 @@
 
 #include "tests/cuda_emulator/fail.hpp"
 #include "tests/cuda_emulator/memory.hpp"
+#include "tests/cuda_emulator/report.hpp"
 #include "tests/cuda_emulator/runtime_state.hpp"
 #include "tests/cuda_emulator/settings.hpp"
 
@@ -117,8 +118,8 @@ void Streams::run_one(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
   if (is_ready(stream, lock)) run_front(stream, lock);
 }
 
-cudaError_t enqueue(cudaStream_t handle, std::string name, std::function<void()> work,
-                    std::function<bool()> ready) {
+cudaError_t append_work(cudaStream_t handle, std::string name, std::function<void()> work,
+                        std::function<bool()> ready) {
   if (handle == nullptr || handle == cudaStreamLegacy)
     if (const cudaError_t e = not_while_capturing(name.c_str())) return e;
   Streams& streams = Streams::instance();
@@ -138,6 +139,12 @@ cudaError_t enqueue(cudaStream_t handle, std::string name, std::function<void()>
                   .ready = std::move(ready)},
                  lock);
   return cudaSuccess;
+}
+
+cudaError_t enqueue(cudaStream_t stream, std::string name, std::function<void()> work,
+                    std::function<bool()> ready) {
+  report_launch(name, "");
+  return append_work(stream, std::move(name), std::move(work), std::move(ready));
 }
 
 void run_everything() {
@@ -235,7 +242,7 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
 }
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
-  return enqueue(stream, "host function", [function, data] { function(data); });
+  return append_work(stream, "host function", [function, data] { function(data); });
 }
 
 cudaError_t cudaDeviceSynchronize() {

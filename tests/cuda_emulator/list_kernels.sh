@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Lists every CUDA kernel with its cases and its worst error against fp64, from the reports of the emulated test
+# programs: list_kernels.sh SOURCES REPORTS
+#
+# Fails when a kernel of core/backend/cuda was never launched or never held against fp64, and when a launch names none
+# of them.
+set -euo pipefail
+sources=$1
+reports=$2
+
+cd "$sources"
+shopt -s nullglob
+files=(core/backend/cuda/*.cu core/backend/cuda/*.cuh)
+# "name file" of every __global__ function; its name may stand on the next line.
+declared=$(for file in "${files[@]}"; do
+  tr '\n' ' ' <"$file" | grep -oE '__global__[^;{(]*(__launch_bounds__\([^)]*\)[^;{(]*)?\(' |
+    sed -E "s|.*[^a-zA-Z0-9_]([a-zA-Z0-9_]+) *\($|\1 $file|" || true  # a file without kernels
+done)
+[ -n "$declared" ] || { echo "no kernel in core/backend/cuda" >&2; exit 1; }
+tables=("$reports"/*.tsv)
+[ ${#tables[@]} -gt 0 ] || { echo "no emulated program has left a report in $reports" >&2; exit 1; }
+
+awk -F '\t' -v declared="$declared" '
+  BEGIN {
+    n = split(declared, lines, "\n")
+    for (i = 1; i <= n; ++i) { split(lines[i], field, " "); file[field[1]] = field[2]; names[i] = field[1] }
+  }
+  # An error counts for a kernel when few others ran before the check; of all programs, the fewest decide.
+  $1 == "kernel" && $3 != "" {
+    launches[$2] += $4; checks[$2] += $5; where[$2] = $3
+    if ($7 > 0 && (!($2 in among) || $7 < among[$2])) { among[$2] = $7; worst[$2] = $6 }
+    else if ($7 > 0 && $7 == among[$2] && $6 > worst[$2]) worst[$2] = $6
+  }
+  END {
+    printf "%-40s %-45s %9s %7s  %s\n", "kernel", "file", "launches", "cases", "worst error against fp64"
+    for (i = 1; i <= n; ++i) {
+      k = names[i]
+      printf "%-40s %-45s %9d %7d  %s\n", k, file[k], launches[k], checks[k], k in worst ? worst[k] : "-"
+      if (!launches[k]) wrong[++bad] = k " (" file[k] ") is never launched by a test"
+      else if (!checks[k]) wrong[++bad] = k " (" file[k] ") is never held against fp64"
+    }
+    for (k in launches)
+      if (!(k in file)) wrong[++bad] = k " is launched at " where[k] ", but is no kernel of core/backend/cuda"
+    for (i = 1; i <= bad; ++i) print "error: " wrong[i]
+    exit bad > 0
+  }' "${tables[@]}"
