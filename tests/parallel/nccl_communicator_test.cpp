@@ -1,0 +1,140 @@
+// What NCCL's communicator does beyond the others: it does not make the host wait, finds out who
+// is missing, and knows GPUs that ranks share.
+#include "parallel/nccl_communicator.hpp"
+
+#include <atomic>
+#include <functional>
+
+#include <gtest/gtest.h>
+
+#include "tests/parallel/parallel_helpers.hpp"
+
+namespace weft {
+namespace {
+
+TEST(NcclOnCpu, ABuildWithoutItSaysSo) {
+  if (!nccl_version().empty()) GTEST_SKIP() << "this build has NCCL";
+  EXPECT_THROW(nccl_communicator(mpi_communicator(), {DeviceType::cuda, 0}), Error);
+}
+
+class NcclTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (on_cpu()) GTEST_SKIP() << "needs GPUs";
+    host = mpi_communicator();
+    if (host->size() == 1) GTEST_SKIP() << "needs two ranks";
+    if (!a_gpu_for_each_rank(*host)) GTEST_SKIP() << "needs a GPU for each rank";
+  }
+  bool last() const { return host->rank() == host->size() - 1; }
+  std::unique_ptr<Communicator> connect(const NcclOptions& options = {}) const {
+    return nccl_communicator(host->duplicate(), test_device(), options);
+  }
+  static std::string message_of(const std::function<void()>& work) {
+    try {
+      work();
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "nothing was thrown";
+  }
+
+  std::unique_ptr<Communicator> host;  // of the test itself
+};
+
+// Long enough for ranks to be late by as much on a busy machine.
+const NcclOptions kShort{.timeout = std::chrono::milliseconds(1500)};
+
+TEST_F(NcclTest, TheHostDoesNotWaitForOtherRanks) {
+  const auto c = connect();
+  Tensor x = make_random({1000}, 1);
+  c->all_reduce(x, ReduceOp::sum);  // later ones need no new connections
+  to_host(x);
+  // The last rank takes part only after the first has issued its part and told so.
+  if (last()) host->broadcast("go", 0);
+  c->all_reduce(x, ReduceOp::sum);
+  const auto reducer = c->background_reducer(test_device());
+  reducer->all_reduce(x);
+  reducer->wait();
+  if (!last()) host->broadcast("go", 0);
+  to_host(x);
+}
+
+TEST_F(NcclTest, AMissingRankIsNamedAndEveryLaterCallTellsIt) {
+  const auto c = connect(kShort);
+  const auto part = c->split(0, c->rank());
+  Tensor x = make_random({3, 4}, 1);
+  host->barrier();
+  if (!last()) {
+    c->all_reduce(x, ReduceOp::sum);
+    to_host(x);  // comes to an end although the sum does not
+    const std::string want = "all_reduce of f32 [3, 4] (operation 1 of its group) on rank " +
+                             std::to_string(c->rank()) + " of " + std::to_string(c->size()) +
+                             " has not ended within 1.5 s; nothing was heard of rank " +
+                             std::to_string(c->size() - 1);
+    EXPECT_EQ(message_of([&] { c->all_reduce(x, ReduceOp::sum); }), want);
+    EXPECT_EQ(message_of([&] { c->all_reduce(1.0, ReduceOp::sum); }), want);
+    EXPECT_EQ(message_of([&] { part->broadcast(x, 0); }), want);
+    EXPECT_EQ(message_of([&] { part->barrier(); }), want);
+    EXPECT_EQ(message_of([&] { c->split(0, 0); }), want);
+    EXPECT_EQ(message_of([&] { c->background_reducer(test_device())->wait(); }), want);
+  }
+  host->barrier();
+}
+
+TEST_F(NcclTest, AFailureThatNobodyNoticesIsTold) {
+  std::atomic<bool> told = false;
+  NcclOptions options = kShort;
+  options.on_unnoticed_failure = [&](const Error& e) {
+    told = std::string(e.what()).find("has not ended") != std::string::npos;
+    told.notify_all();
+  };
+  {
+    const auto c = connect(options);
+    if (!last()) {
+      Tensor x = make_random({2}, 1);
+      c->all_reduce(x, ReduceOp::sum);
+      told.wait(false);
+    }
+    host->barrier();
+  }
+  EXPECT_EQ(told, !last());
+}
+
+TEST_F(NcclTest, RanksThatShareAGpuGoThroughHostMemory) {
+  const Device first{DeviceType::cuda, 0};
+  int warnings = 0;
+  NcclOptions options;
+  options.on_shared_gpu = [&](const std::string& text) {
+    ++warnings;
+    EXPECT_EQ(text.rfind("ranks 0 and 1 share GPU ", 0), 0U) << text;
+  };
+  const auto c = nccl_communicator(mpi_communicator(), first, options);
+  EXPECT_EQ(warnings, host->rank() == 0 ? 1 : 0);
+  Tensor x({5}, DType::f32, first);
+  backend(x).fill(x, 2);
+  c->all_reduce(x, ReduceOp::sum);
+  EXPECT_EQ(to_vector(x), std::vector<float>(5, 2.0F * static_cast<float>(c->size())));
+
+  const std::string refused = message_of([&] { nccl_communicator(mpi_communicator(), first); });
+  EXPECT_EQ(refused.rfind("ranks 0 and 1 share GPU ", 0), 0U) << refused;
+}
+
+TEST_F(NcclTest, RefusesTensorsOfAnotherGpu) {
+  const auto c = connect();
+  Tensor x({5}, DType::f32, {DeviceType::cuda, (test_device().index + 1) % cuda_device_count()});
+  EXPECT_NE(message_of([&] { c->all_reduce(x, ReduceOp::sum); }).find("this communicator serves"),
+            std::string::npos);
+  c->barrier();  // nothing has failed
+}
+
+TEST_F(NcclTest, APartOfTheRanksConnectsByItself) {
+  const auto half = host->split(host->rank() % 2, host->rank());
+  const int members = half->size();
+  const auto c = nccl_communicator(half->duplicate(), test_device());
+  Tensor x = to_tensor({1}, {1});
+  c->all_reduce(x, ReduceOp::sum);
+  EXPECT_EQ(to_vector(x)[0], static_cast<float>(members));
+}
+
+}  // namespace
+}  // namespace weft
