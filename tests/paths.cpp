@@ -13,7 +13,7 @@ const char* from_environment(const char* name, const char* otherwise) {
 
 }  // namespace
 
-extern const char* const kTestDir = from_environment("WEFT_TEST_DIR", WEFT_TEST_DIR_PATH);
-extern const char* const kWeftBinary = from_environment("WEFT_TEST_BINARY", WEFT_BINARY_PATH);
+const char* test_dir() { return from_environment("WEFT_TEST_DIR", WEFT_TEST_DIR_PATH); }
+const char* weft_binary() { return from_environment("WEFT_TEST_BINARY", WEFT_BINARY_PATH); }
 
 }  // namespace weft

@@ -2,9 +2,10 @@
 #pragma once
 
 namespace weft {
-extern const char* const kTestDir;     // the folder tests/ of the sources
-extern const char* const kWeftBinary;  // the built program
+// Functions, as constants of other files ask for them before main().
+const char* test_dir();     // the folder tests/ of the sources
+const char* weft_binary();  // the built program
 }  // namespace weft
 
-#define WEFT_TEST_DIR weft::kTestDir
-#define WEFT_BINARY weft::kWeftBinary
+#define WEFT_TEST_DIR weft::test_dir()
+#define WEFT_BINARY weft::weft_binary()

@@ -90,7 +90,7 @@ TEST(Optimizer, TenStepsEqualFp64) {
 std::vector<float> floats(const Json& list) { return list.get<std::vector<float>>(); }
 
 TEST(Optimizer, AdamWEqualsPyTorch) {
-  const Json fixture = read_json(std::string(kTestDir) + "/core/optim/adamw.json");
+  const Json fixture = read_json(std::string(WEFT_TEST_DIR) + "/core/optim/adamw.json");
   const Json& o = fixture["options"];
   Parameter weight{.var = Var(to_tensor(floats(fixture["start"]["weight"]), {3, 5}), true)};
   Parameter bias{.var = Var(to_tensor(floats(fixture["start"]["bias"]), {5}), true),
