@@ -222,6 +222,12 @@ std::vector<CudnnDescriptor> configurations(const CudnnDescriptor& heuristics) {
 
 }  // namespace
 
+std::string cudnn_version() {
+  const std::size_t number = cudnnGetVersion();
+  return std::to_string(number / 10000) + "." + std::to_string(number / 100 % 100) + "." +
+         std::to_string(number % 100);
+}
+
 struct GraphEngine::State {
   cudnnHandle_t handle = nullptr;  // of the current device, or none
   std::optional<CudnnDescriptor> properties = {};
@@ -257,7 +263,7 @@ std::unique_ptr<GraphPlan> GraphEngine::plan(const graph::Graph& graph) const {
   // Older ones want another value for hidden scores, and padding hidden twice in the backward.
   constexpr std::size_t kOldest = 91000;
   if (cudnnGetVersion() < kOldest)
-    throw GraphRefused("cuDNN " + std::to_string(cudnnGetVersion()) + " is older than 9.10");
+    throw GraphRefused("cuDNN " + cudnn_version() + " is older than 9.10");
   const cudnnHandle_t handle = state_->handle;
   const Lowering lowering(graph);
   const CudnnDescriptor operations = lowering.finish(handle);
@@ -295,7 +301,7 @@ std::unique_ptr<GraphPlan> GraphEngine::plan(const graph::Graph& graph) const {
       return std::make_unique<GraphPlan>(std::move(state));
     }
   }
-  throw GraphRefused("cuDNN " + std::to_string(cudnnGetVersion()) + ": " + refusal);
+  throw GraphRefused("cuDNN " + cudnn_version() + ": " + refusal);
 }
 
 GraphPlan::GraphPlan(std::unique_ptr<State> state) : state_(std::move(state)) {}

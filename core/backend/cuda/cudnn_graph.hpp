@@ -14,6 +14,8 @@
 
 namespace weft {
 
+std::string cudnn_version();  // "9.19.0"
+
 // cuDNN has no kernel for a graph; the message is its own.
 class GraphRefused : public Error {
  public:

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include "core/backend/cuda.hpp"
+#include "core/backend/cuda/cudnn_graph.hpp"
 
 namespace weft {
 
@@ -31,6 +32,7 @@ CudaReport cuda_report() {
   if (cudaDriverGetVersion(&driver) != cudaSuccess) driver = 0;
   report.runtime = version(runtime);
   report.driver = version(driver);
+  report.cudnn = cudnn_version();
   int count = 0;
   const cudaError_t code = cudaGetDeviceCount(&count);
   cudaGetLastError();
