@@ -3,6 +3,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "core/backend/adam.hpp"
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cpu/loops.hpp"
 
@@ -16,30 +17,6 @@ void with_copy(const Tensor& copy, std::string_view kernel, F&& f) {
   if (!copy) return f(static_cast<void*>(nullptr));
   with_compute_type(copy.dtype(), kernel, [&]<class T>(T) { f(copy.data<T>()); });
 }
-
-// Adam's moments after one more gradient, and the direction they give.
-//
-// Source: Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015.
-struct Adam {
-  float beta1, beta2, rest1, rest2, grad_scale, inverse1, inverse_root2, eps;
-
-  explicit Adam(const AdamArgs& a)
-      : beta1(static_cast<float>(a.beta1)),
-        beta2(static_cast<float>(a.beta2)),
-        rest1(static_cast<float>(1 - a.beta1)),
-        rest2(static_cast<float>(1 - a.beta2)),
-        grad_scale(a.grad_scale),
-        inverse1(static_cast<float>(1 / a.correction1)),
-        inverse_root2(static_cast<float>(1 / std::sqrt(a.correction2))),
-        eps(a.eps) {}
-
-  float operator()(float& m, float& v, float gradient) const {
-    const float g = gradient * grad_scale;
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * (g * g);
-    return m * inverse1 / (std::sqrt(v) * inverse_root2 + eps);
-  }
-};
 
 }  // namespace
 

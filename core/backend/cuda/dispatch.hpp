@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/tensor/tensor.hpp"
@@ -28,18 +29,24 @@ inline bool aligned_for(std::size_t bytes, const Tensor& x) {
 }
 
 // Calls f with the elements that move together, as a constant: a pack of the widest type when all
-// tensors begin at a multiple of a pack's bytes, else 1.
+// tensors begin at a multiple of a pack's bytes and a row of `columns` is a whole number of packs,
+// else 1.
 template <class F>
-void with_pack(std::initializer_list<const Tensor*> tensors, F&& f) {
+void with_pack(std::initializer_list<const Tensor*> tensors, std::int64_t columns, F&& f) {
   std::size_t widest = 0;
   for (const Tensor* t : tensors) widest = std::max(widest, size_of(t->dtype()));
   const std::size_t elements = 16 / widest;
-  for (const Tensor* t : tensors) {
-    if (!aligned_for(elements * size_of(t->dtype()), *t))
-      return f(std::integral_constant<int, 1>{});
-  }
+  bool fits = columns % static_cast<std::int64_t>(elements) == 0;
+  for (const Tensor* t : tensors) fits = fits && aligned_for(elements * size_of(t->dtype()), *t);
+  if (!fits) return f(std::integral_constant<int, 1>{});
   if (elements == 8) return f(std::integral_constant<int, 8>{});
   f(std::integral_constant<int, 4>{});
+}
+
+// For kernels that take tensors as one long row and what a pack leaves over by itself.
+template <class F>
+void with_pack(std::initializer_list<const Tensor*> tensors, F&& f) {
+  with_pack(tensors, 0, std::forward<F>(f));
 }
 
 // Packs of 8 are for 16-bit types alone.

@@ -95,6 +95,44 @@ TEST(Attention, AgreesWithFp64OverManyTiles) {
   }
 }
 
+TEST(Attention, AgreesWithFp64AtEveryHeadSize) {
+  for (const Case& c : {Case{1, 35, 2, 1}, Case{2, 33, 1, 64}, Case{1, 37, 2, 70},
+                        Case{1, 40, 1, 128}, Case{1, 19, 1, 200}, Case{2, 33, 1, 256}}) {
+    for (const DType dtype : test_dtypes()) {
+      AttentionArgs args = args_of(c);
+      expect_exact(c, dtype, args);
+      args.causal = true;
+      args.key_mask_BT = mask_of(c, padded(c));
+      args.dropout_p = 0.2F;
+      expect_exact(c, dtype, args);
+    }
+  }
+}
+
+// As parts of a bucket, tensors begin where elements do.
+TEST(Attention, TensorsMayBeginAnywhere) {
+  const Case c{2, 34, 2, 8};
+  const auto moved = [](const Tensor& x) {
+    Tensor memory = make_empty({x.numel() + 1}, x.dtype());
+    overwrite(memory.slice_flat(1, x.shape()), x);
+    return memory.slice_flat(1, x.shape());
+  };
+  for (const DType dtype : test_dtypes()) {
+    AttentionArgs args = args_of(c);
+    args.key_mask_BT = mask_of(c, padded(c));
+    args.dropout_p = 0.2F;
+    const Tensor qkv = qkv_of(c, dtype), dout = dout_of(c, dtype);
+    const Result want = run(qkv, dout, args);
+    Result got{moved(want.out), want.lse, moved(want.dqkv)};
+    test_backend().fill(got.out, 0);
+    test_backend().fill(got.dqkv, 0);
+    test_backend().attention_forward(got.out, got.lse, moved(qkv), args);
+    test_backend().attention_backward(got.dqkv, moved(dout), moved(qkv), got.out, got.lse, args);
+    EXPECT_TRUE(close(got.out, want.out, 1e-6));
+    EXPECT_TRUE(close(got.dqkv, want.dqkv, 1e-6));
+  }
+}
+
 TEST(Attention, LargeScoresDoNotOverflow) {
   const Case c{1, 9, 1, 4};
   AttentionArgs args = args_of(c);

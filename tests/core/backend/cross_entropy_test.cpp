@@ -57,6 +57,60 @@ TEST(CrossEntropy, SlicesOfTheVocabularyGiveTheSame) {
   }
 }
 
+// Rows of any width and beginning, ignored ones among them; the gradient in its own memory.
+TEST(CrossEntropy, AgreesWithFp64AtEveryWidth) {
+  constexpr float kScale = 0.5F;
+  for (const DType dtype : test_dtypes()) {
+    for (const std::int64_t V : {1, 7, 8, 33, 2049, 5000}) {
+      for (const auto& [from, to] : {std::pair(0, 0), {1, 1}, {3, 0}}) {
+        const std::int64_t N = 5;
+        const Tensor logits = make_random({N * V + 3}, 1, dtype, 6).slice_flat(from, {N, V});
+        Tensor dlogits = make_random({N * V + 3}, 2, dtype).slice_flat(to, {N, V});
+        const std::vector<std::int32_t> columns = {0, static_cast<std::int32_t>(V - 1), -1,
+                                                   static_cast<std::int32_t>(V / 2), 0};
+        const Tensor targets = make_indices(columns);
+        Tensor parts = make_empty({1, N, 3}), sums = make_empty({2}), lse = make_empty({N});
+        test_backend().cross_entropy_parts(parts, logits, targets, 0);
+        test_backend().cross_entropy_join(sums, lse, parts, targets);
+        test_backend().cross_entropy_backward(dlogits, logits, targets, lse,
+                                              to_tensor({kScale}, {1}), 0);
+
+        const std::vector<double> x = to_vector<double>(logits);
+        std::vector<double> want(x.size()), want_lse, want_sums(2);
+        for (std::int64_t n = 0; n < N; ++n) {
+          const std::int32_t target = columns[static_cast<std::size_t>(n)];
+          const auto at = [&](std::int64_t c) { return static_cast<std::size_t>(n * V + c); };
+          double sum = 0, highest = -INFINITY;
+          for (std::int64_t c = 0; c < V; ++c) {
+            sum += std::exp(x[at(c)]);
+            highest = std::max(highest, x[at(c)]);
+          }
+          want_lse.push_back(target < 0 ? 0 : std::log(sum));
+          if (target < 0) continue;
+          want_sums[0] += std::log(sum) - x[at(target)];
+          want_sums[1] += x[at(target)] == highest ? 1 : 0;
+          for (std::int64_t c = 0; c < V; ++c)
+            want[at(c)] = (std::exp(x[at(c)]) / sum - (c == target ? 1 : 0)) * double{kScale};
+        }
+        const std::string what = std::string(name_of(dtype)) + " V " + std::to_string(V);
+        EXPECT_TRUE(close(sums, want_sums, 2e-6, 1e-6)) << what;
+        EXPECT_TRUE(close(lse, want_lse, 2e-6, 1e-6)) << what;
+        EXPECT_TRUE(close(dlogits, want, tolerance_of(dtype, 5e-6), 1e-6)) << what;
+      }
+    }
+  }
+}
+
+TEST(CrossEntropy, NoRowsGiveALossOfZero) {
+  Tensor parts = make_empty({1, 0, 3}), sums = make_random({2}, 1), lse = make_empty({0});
+  Tensor logits = make_empty({0, 5});
+  const Tensor targets = make_empty({0}, DType::i32);
+  test_backend().cross_entropy_parts(parts, logits, targets, 0);
+  test_backend().cross_entropy_join(sums, lse, parts, targets);
+  test_backend().cross_entropy_backward(logits, logits, targets, lse, to_tensor({1}, {1}), 0);
+  EXPECT_EQ(to_vector(sums), (std::vector<float>{0, 0}));
+}
+
 TEST(CrossEntropy, AVocabularyOf250000) {
   const std::int64_t V = 250'000;
   const Tensor logits = make_random({1, V}, 1, DType::f32, 10);

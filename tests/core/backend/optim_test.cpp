@@ -1,4 +1,6 @@
 // The optimizers' kernels against the same update in fp64.
+#include <tuple>
+
 #include "core/backend/backend.hpp"
 #include "tests/core/backend/repeatable.hpp"
 
@@ -68,6 +70,52 @@ TEST(OptimKernels, AdamW) {
   }
 }
 
+// More tensors than one launch takes, of every kind, each a part of a larger one.
+TEST(OptimKernels, AdamWOfManyTensors) {
+  struct Many {
+    Fixture fixture;
+    Expected expected;
+    bool has_copy;
+  };
+  const std::vector<DType> dtypes = test_dtypes();
+  std::vector<Many> many;
+  std::vector<AdamTensors> all;
+  for (std::int64_t i = 0; i < 150; ++i) {
+    const std::int64_t n = i == 7 ? 20'011 : i == 8 ? 4096 : i % 5 == 0 ? 0 : i;
+    Fixture f(n + 3, dtypes[static_cast<std::size_t>(i) % dtypes.size()]);
+    for (Tensor* t : {&f.w, &f.m, &f.v, &f.g, &f.copy}) *t = t->slice_flat(i % 4, {n});
+    many.push_back({f, Expected(f), i % 7 != 0});
+    all.push_back(f.tensors());
+    if (i % 7 == 0) all.back().copy = {};
+  }
+  test_backend().adamw(all, kArgs);
+  for (const auto& [f, expected, has_copy] : many) {
+    EXPECT_TRUE(close(f.m, expected.m, 1e-6)) << f.w.numel();
+    EXPECT_TRUE(close(f.v, expected.v, 1e-6)) << f.w.numel();
+    EXPECT_TRUE(close(f.w, expected.w, 1e-6)) << f.w.numel();
+    if (has_copy) {
+      EXPECT_TRUE(same_bits(f.copy, to_dtype(f.w, f.copy.dtype()))) << f.w.numel();
+    }
+  }
+}
+
+TEST(OptimKernels, NothingToUpdateIsFine) {
+  test_backend().adamw({}, kArgs);
+  Fixture f(0, DType::f32);
+  f.adamw();
+  Tensor u = empty_like(f.w);
+  test_backend().lamb_direction(u, f.tensors(), kArgs);
+  test_backend().lamb_apply(f.tensors(), u, {}, kArgs.lr);
+}
+
+TEST(OptimKernels, NanComesThroughWhereItIs) {
+  Fixture f(300, DType::f32);
+  f.g = with_element(f.g, 7, NAN);
+  f.adamw();
+  const std::vector<float> w = to_vector(f.w);
+  for (std::size_t i = 0; i < w.size(); ++i) EXPECT_EQ(std::isnan(w[i]), i == 7) << i;
+}
+
 TEST(OptimKernels, WeightDecayKeepsItsDigits) {
   // lr * decay = 1e-6 is near the spacing of floats at 1: as a factor 1 - 1e-6 it would be 5% off.
   // Single weights round by about as much, their sum does not.
@@ -99,6 +147,27 @@ TEST(OptimKernels, Lamb) {
     test_backend().lamb_apply(f.tensors(), u, {}, kArgs.lr);
     EXPECT_TRUE(close(f.w, expected.w, 1e-6));
     EXPECT_TRUE(same_bits(f.copy, to_dtype(f.w, dtype)));
+  }
+}
+
+TEST(OptimKernels, LambScalesByTheNormsAndMayOverwriteTheGradient) {
+  for (const std::int64_t offset : {0, 1}) {
+    Fixture f(5003, DType::bf16);
+    for (Tensor* t : {&f.w, &f.m, &f.v, &f.g, &f.copy}) *t = t->slice_flat(offset, {5002});
+    const Expected expected(f);
+    test_backend().lamb_direction(f.g, f.tensors(), kArgs);
+    EXPECT_TRUE(close(f.g, expected.direction, 1e-6));
+    for (const auto& [ww, uu, ratio] :
+         {std::tuple{4.0, 16.0, 0.5}, {0.0, 16.0, 1.0}, {4.0, 0.0, 1.0}}) {
+      const std::vector<float> before = to_vector(f.w), u = to_vector(f.g);
+      test_backend().lamb_apply(f.tensors(), f.g, to_tensor(std::vector{ww, uu}, {2}, DType::f64),
+                                kArgs.lr);
+      std::vector<double> want;
+      for (std::size_t i = 0; i < before.size(); ++i)
+        want.push_back(double{before[i]} - double{kArgs.lr} * ratio * double{u[i]});
+      EXPECT_TRUE(close(f.w, want, 1e-6)) << ww << ", " << uu;
+      EXPECT_TRUE(same_bits(f.copy, to_dtype(f.w, DType::bf16)));
+    }
   }
 }
 

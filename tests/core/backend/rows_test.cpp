@@ -24,6 +24,23 @@ TEST(GatherRows, CopiesRowsAndZeroesTheMissing) {
   }
 }
 
+TEST(GatherRows, CopiesWideRowsWhereverTheyBegin) {
+  for (const DType dtype : test_dtypes()) {
+    for (const std::int64_t columns : {16, 50, 1000}) {
+      for (const std::int64_t offset :
+           {0, 1, 2}) {  // elements: 16, 2 and 4 bytes that move together
+        const Tensor all = make_random({7 * columns + 2}, 1, dtype);
+        const Tensor x = all.slice_flat(offset, {7, columns});
+        Tensor y = make_empty({9 * columns + 2}, dtype).slice_flat(offset, {9, columns});
+        backend(y).gather_rows(y, x, make_indices({6, 0, 5, 1, 4, 2, 3, 3, 6}), 0);
+        const std::int64_t rows[] = {6, 0, 5, 1, 4, 2, 3, 3, 6};
+        for (std::int64_t n = 0; n < 9; ++n)
+          EXPECT_TRUE(same_bits(y.narrow(n, 1), x.narrow(rows[n], 1))) << columns << ", " << n;
+      }
+    }
+  }
+}
+
 // Random rows of [first, first + rows), some outside.
 Tensor random_index(std::int64_t n, std::int64_t first, std::int64_t rows) {
   std::vector<std::int32_t> index;
@@ -35,6 +52,22 @@ Tensor random_index(std::int64_t n, std::int64_t first, std::int64_t rows) {
   return make_indices(index);
 }
 
+std::vector<double> added_rows(const Tensor& dy, const Tensor& index, std::int64_t first,
+                               std::int64_t rows) {
+  const std::int64_t columns = dy.shape().last();
+  std::vector<double> sums(static_cast<std::size_t>(rows * columns));
+  const std::vector<float> from = to_vector(dy);
+  const std::vector<double> places = to_vector<double>(index);
+  for (std::int64_t n = 0; n < index.numel(); ++n) {
+    const auto row = static_cast<std::int64_t>(places[static_cast<std::size_t>(n)]) - first;
+    if (row < 0 || row >= rows) continue;
+    for (std::int64_t c = 0; c < columns; ++c)
+      sums[static_cast<std::size_t>(row * columns + c)] +=
+          from[static_cast<std::size_t>(n * columns + c)];
+  }
+  return sums;
+}
+
 TEST(ScatterAddRows, SumsInFp32AndZeroesTheRest) {
   for (const std::int64_t columns : {1, 3, 17, 100}) {
     for (const DType dtype : test_dtypes()) {
@@ -44,18 +77,57 @@ TEST(ScatterAddRows, SumsInFp32AndZeroesTheRest) {
       Tensor dx = make_random({rows + 1, columns}, 2);  // row 11 is never hit
       dx = dx.narrow(0, rows);
       backend(dx).scatter_add_rows(dx, dy, index, first);
-      std::vector<double> want(static_cast<std::size_t>(rows * columns));
-      const std::vector<float> from = to_vector(dy), places = to_vector(index);
-      for (std::int64_t n = 0; n < count; ++n) {
-        const auto row = static_cast<std::int64_t>(places[static_cast<std::size_t>(n)]) - first;
-        if (row < 0 || row >= rows) continue;
-        for (std::int64_t c = 0; c < columns; ++c)
-          want[static_cast<std::size_t>(row * columns + c)] +=
-              from[static_cast<std::size_t>(n * columns + c)];
-      }
-      EXPECT_TRUE(close(dx, want, 1e-5));
+      EXPECT_TRUE(close(dx, added_rows(dy, index, first, rows), 1e-5));
     }
   }
+}
+
+// Most are the same few: padding, a mask token, a token type.
+Tensor few_indices(std::int64_t count, std::int64_t rows) {
+  std::vector<std::int32_t> index;
+  for (std::int64_t n = 0; n < count; ++n) {
+    const auto bits = philox_u32({.seed = 5}, static_cast<std::uint64_t>(n));
+    const std::uint32_t kind = bits % 8;
+    const std::int64_t any = bits / 8 % rows, often = kind < 6 ? rows - 1 : rows / 2;
+    index.push_back(static_cast<std::int32_t>(kind == 0 ? any : kind == 1 ? -1 : often));
+  }
+  return make_indices(index);
+}
+
+void expect_sums(const Tensor& dy, const Tensor& index, std::int64_t rows) {
+  Tensor dx = make_random({rows, dy.shape().last()}, 2);
+  backend(dx).scatter_add_rows(dx, dy, index, 0);
+  EXPECT_TRUE(close(dx, added_rows(dy, index, 0, rows), 1e-5))
+      << dy.shape().str() << " into " << rows;
+}
+
+TEST(ScatterAddRows, SumsRowsThatManyPointTo) {
+  struct Case {
+    std::int64_t count, rows, columns;
+  };
+  for (const Case& c : {Case{4500, 2, 36}, Case{65, 1, 3}, Case{3000, 300, 130}}) {
+    for (const DType dtype : test_dtypes()) {
+      for (const std::int64_t offset : {0, 1}) {
+        const Tensor memory = make_random({c.count * c.columns + 1}, 1, dtype);
+        expect_sums(memory.slice_flat(offset, {c.count, c.columns}), few_indices(c.count, c.rows),
+                    c.rows);
+      }
+    }
+  }
+}
+
+TEST(ScatterAddRows, SumsIntoManyRows) {
+  expect_sums(make_random({2100, 1}, 1), few_indices(2100, 66'000), 66'000);
+}
+
+TEST(ScatterAddRows, NanComesThroughWhereItPoints) {
+  const Tensor dy = with_element(make_random({200, 5}, 1), 700, NAN);  // row 140, column 0
+  std::vector<std::int32_t> index(200, 1);
+  index[140] = 2;
+  Tensor dx = make_empty({4, 5});
+  backend(dx).scatter_add_rows(dx, dy, make_indices(index), 0);
+  const std::vector<float> got = to_vector(dx);
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_EQ(std::isnan(got[i]), i == 10) << i;
 }
 
 TEST(ScatterAddRows, UntouchedRowsAreZero) {
