@@ -45,7 +45,7 @@ int run_distributed(const Command& command, const Arguments& arguments) {
   catch_stop_signals();          // also while MPI comes up and goes down
   std::exception_ptr no_device;  // told when the ranks can agree on who tells it
   try {
-    open_device(arguments.device());
+    if (command.opens_device) open_device(arguments.device());
   } catch (...) {
     no_device = std::current_exception();
   }

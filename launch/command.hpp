@@ -40,9 +40,10 @@ struct Command {
   std::string summary = {};  // one line, for the list of commands
   std::vector<Positional> positionals = {};
   std::vector<Option> options = {};
-  std::string example = {};                // what the help shows, one command per line
-  bool distributed = false;                // may run as several ranks under mpirun or srun
-  std::string details = {};                // a paragraph for the help; may be empty
+  std::string example = {};  // what the help shows, one command per line
+  bool distributed = false;  // may run as several ranks under mpirun or srun
+  bool opens_device = true;  // false: it runs, and tells, when the device cannot be used
+  std::string details = {};  // a paragraph for the help; may be empty
   int (*run)(const Arguments&) = nullptr;  // returns an ExitStatus
 };
 

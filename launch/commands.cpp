@@ -8,9 +8,11 @@ namespace weft {
 
 const std::vector<Command>& all_commands() {
   static const std::vector<Command> commands = {
-      describe_train_tokenizer(), describe_tokenize(), describe_prepare(),
-      describe_inspect_data(),    describe_pretrain(), describe_verify_checkpoint(),
-      describe_fill_mask(),       describe_forward(),  describe_help(),
+      describe_train_tokenizer(), describe_tokenize(),
+      describe_prepare(),         describe_inspect_data(),
+      describe_pretrain(),        describe_verify_checkpoint(),
+      describe_fill_mask(),       describe_forward(),
+      describe_doctor(),          describe_help(),
       describe_completion(),
   };
   return commands;

@@ -14,6 +14,7 @@ Command describe_fill_mask();
 Command describe_forward();
 Command describe_prepare();
 Command describe_verify_checkpoint();
+Command describe_doctor();
 Command describe_help();
 Command describe_completion();
 Command describe_train_tokenizer();

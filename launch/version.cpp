@@ -1,7 +1,11 @@
 // What this binary was built with; CMake defines the WEFT_* values for this file alone.
 #include "launch/version.hpp"
 
+#include <fmt/format.h>
 #include <mpi.h>
+
+#include "core/backend/cuda.hpp"
+#include "parallel/nccl_communicator.hpp"
 
 namespace weft {
 
@@ -18,19 +22,35 @@ std::string mpi_version() {
 
 std::string version() { return WEFT_VERSION; }
 
+BuildVersions build_versions() {
+  return {.compiler = WEFT_COMPILER " (" WEFT_BUILD_TYPE ", " WEFT_ARCH_NAME ")",
+          .onednn = WEFT_DNNL_VERSION,
+          .mpi = mpi_version(),
+          .openmp = WEFT_OPENMP_VERSION};
+}
+
 std::string version_text() {
-  return "weft " WEFT_VERSION
-         "\n"
-         "  compiler  " WEFT_COMPILER " (" WEFT_BUILD_TYPE ", " WEFT_ARCH_NAME
-         ")\n"
-         "  oneDNN    " WEFT_DNNL_VERSION
-         "\n"
-         "  MPI       " +
-         mpi_version() +
-         "\n"
-         "  OpenMP    " WEFT_OPENMP_VERSION
-         "\n"
-         "  CUDA      no\n";
+  const BuildVersions built = build_versions();
+  std::string text = "weft " + version() + "\n";
+  const auto add = [&](const char* name, const std::string& what) {
+    text += fmt::format("  {:<9} {}\n", name, what);
+  };
+  add("compiler", built.compiler);
+  add("oneDNN", built.onednn);
+  add("MPI", built.mpi);
+  add("OpenMP", built.openmp);
+  const CudaReport cuda = cuda_report();
+  if (!cuda.built) {
+    add("CUDA", "no");
+    return text;
+  }
+  add("CUDA", fmt::format("{}, cuBLASLt {}, cuDNN {}, NCCL {}", cuda.runtime, cuda.cublaslt,
+                          cuda.cudnn, nccl_version()));
+  for (const Gpu& gpu : cuda.gpus) {
+    add("GPU", fmt::format("{}, compute capability {}.{}", gpu.name, gpu.major, gpu.minor));
+  }
+  if (!cuda.problem.empty()) add("GPU", "none: " + cuda.problem + " (weft doctor says more)");
+  return text;
 }
 
 }  // namespace weft

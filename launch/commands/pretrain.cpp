@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "core/backend/cuda.hpp"
 #include "core/base/error.hpp"
 #include "launch/arguments.hpp"
 #include "launch/cli.hpp"
@@ -261,6 +262,7 @@ int pretrain_command(const Arguments& arguments) {
     return kDone;
   }
   const Device device = arguments.device();
+  set_cuda_options(in.config.train.cuda);
   Mesh mesh(connect_devices(std::move(world), device, console), tensor_ranks, device);
   take_fingerprint(in, mesh.world());
   return train(arguments, in, mesh, console);

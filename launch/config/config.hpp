@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/backend/cuda.hpp"
 #include "core/base/json.hpp"
 #include "core/data/dataset.hpp"
 #include "core/optim/optimizer.hpp"
@@ -57,6 +58,7 @@ struct Config {
     std::int64_t steps = 1000, global_batch = 32, micro_batch = 0;  // micro_batch: derived
     DType precision = DType::f32;
     Recompute recompute = Recompute::none;
+    CudaOptions cuda;
   } train;
   struct {
     std::int64_t tensor = 1;

@@ -108,6 +108,13 @@ void add_train(std::vector<ConfigKey>& keys, Config& c) {
                             "number format of the computation; fp16 on GPUs only"));
   keys.push_back(choice_key("train.recompute", t.recompute, kRecomputes,
                             "full: keep no activations of a layer but its input", kHarmless));
+  keys.push_back(flag_key("train.deterministic", t.cuda.deterministic,
+                          "GPUs: the same bits every time, for time and memory of attention",
+                          kHarmless));
+  keys.push_back(
+      flag_key("train.tf32", t.cuda.tf32, "GPUs: products in fp32 round their operands to TF32"));
+  keys.push_back(flag_key("train.exact_dropout", t.cuda.exact_attention_dropout,
+                          "GPUs: attention's dropout masks as on CPUs and on any layout, slower"));
   keys.push_back(whole_key("parallel.tensor", c.parallel.tensor, {1, 4096},
                            "ranks that share one copy of the model; data = ranks / tensor",
                            kHarmless));

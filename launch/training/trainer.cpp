@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "core/backend/cuda.hpp"
 #include "core/backend/range.hpp"
 #include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
@@ -66,6 +67,7 @@ ExitStatus Trainer::run() {
     report.seconds = now() - step_start;
     state_.seconds = now() - start;
     log_->add(state_, report);
+    for (const std::string& notice : take_cuda_notices()) log_->say(notice);
     const bool last = state_.step == config_.train.steps;
     if (last || due(config_.log.every)) log_->record(state_, std::move(report));
     if (evaluation_due() && !evaluate_now()) return stop();

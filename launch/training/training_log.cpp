@@ -33,9 +33,9 @@ std::string losses(const std::vector<TermTotal>& terms) {
 }
 
 double peak_of(const Config& config, Mesh& mesh) {
-  const double own = config.log.peak_tflops > 0
-                         ? config.log.peak_tflops * 1e12
-                         : measure_peak_flops(config.train.precision, mesh.device());
+  const double own = config.log.peak_tflops > 0 ? config.log.peak_tflops * 1e12
+                                                : peak_flops(config.train.precision, mesh.device(),
+                                                             config.train.cuda.tf32);
   return mesh.world().all_reduce(own, ReduceOp::sum);
 }
 

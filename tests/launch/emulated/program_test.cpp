@@ -1,0 +1,135 @@
+// The whole program on emulated GPUs against the program on the CPU.
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/base/files.hpp"
+#include "tests/launch/tiny_run.hpp"
+
+namespace weft {
+namespace {
+
+// A model as small as one can be: the emulator runs some ten thousand times slower than a GPU.
+std::vector<std::string> config(const std::filesystem::path& run_dir) {
+  const std::string data = tiny_data().string();
+  return {"run: {dir: " + run_dir.string() + ", seed: 7}",
+          "model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, "
+          "intermediate_size: 32, max_position_embeddings: 32}",
+          "tokenizer: " + data + "/tokenizer",
+          "data: {train: [{path: " + data + "/train}], seq_length: 16}",
+          "objective: {type: mlm, sentence: nsp}",
+          "optimizer: {type: adamw, lr: 1.0e-2}",
+          "schedule: {type: linear, warmup_steps: 2, decay_steps: 12}",
+          "train: {steps: 12, global_batch: 4, micro_batch: 2}",
+          "checkpoint: {every: 6, keep: 0}",
+          "log: {every: 1, peak_tflops: 1, tensorboard: false}"};
+}
+
+// The directory of a finished run. `launcher` comes before the program: variables, mpirun.
+std::filesystem::path train(const std::string& program, const std::string& options = "",
+                            const std::string& launcher = "OMP_NUM_THREADS=1 ") {
+  const std::filesystem::path dir = new_directory("run");
+  const ProgramResult r = run_shell(launcher + "\"" + program + "\" pretrain --quiet " +
+                                    write_config(config(dir)).string() + " " + options);
+  EXPECT_EQ(r.status, 0) << r.err;
+  return dir;
+}
+
+const std::string kCpu = "$WEFT";
+const std::string kGpu = "${WEFT}_emulated";
+
+void expect_close(const std::filesystem::path& run, const std::filesystem::path& expected,
+                  double tolerance) {
+  auto losses = read_metrics(run, "loss");
+  const auto wanted = read_metrics(expected, "loss");
+  ASSERT_EQ(losses.size(), 12U);
+  for (const auto& [step, values] : wanted) {
+    for (const char* key : {"loss", "mlm_loss", "nsp_loss", "grad_norm"}) {
+      const auto value = values[key].get<double>();
+      EXPECT_NEAR(losses[step][key].get<double>(), value, tolerance * std::fabs(value))
+          << key << " of step " << step;
+    }
+  }
+}
+
+std::string file_of(const std::filesystem::path& run, const std::string& name) {
+  return read_file(run / "checkpoints" / "step-00000012" / name);
+}
+
+TEST(EmulatedProgram, TrainsAsOnTheCpu) { expect_close(train(kGpu), train(kCpu), 1e-4); }
+
+TEST(EmulatedProgram, TrainsInBf16AsOnTheCpu) {
+  const std::string bf16 = "--set train.precision=bf16 --set train.exact_dropout=true";
+  expect_close(train(kGpu, bf16), train(kCpu, bf16), 3e-2);
+}
+
+TEST(EmulatedProgram, ResumesBitForBit) {
+  const std::filesystem::path whole = train(kGpu);
+  const std::filesystem::path dir = new_directory("run");
+  for (const char* options : {"--set train.steps=6", ""}) {
+    const ProgramResult r = run_shell("OMP_NUM_THREADS=1 \"" + kGpu + "\" pretrain --quiet " +
+                                      write_config(config(dir)).string() + " " + options);
+    ASSERT_EQ(r.status, 0) << r.err;
+  }
+  for (const char* name : {"model.safetensors", "optimizer.safetensors"}) {
+    EXPECT_EQ(file_of(dir, name), file_of(whole, name)) << name;
+  }
+}
+
+TEST(EmulatedProgram, ScalesTheLossInFp16AndKeepsTheScale) {
+  const std::filesystem::path run = train(kGpu, "--set train.precision=fp16");
+  const std::filesystem::path f32 = train(kCpu);
+  const auto metrics = read_metrics(run, "loss_scale");
+  ASSERT_EQ(metrics.size(), 12U);
+  const auto expected = read_metrics(f32, "loss");
+  EXPECT_NEAR(metrics.at(1)["loss"].get<double>(), expected.at(1)["loss"].get<double>(), 0.05);
+  EXPECT_LT(metrics.at(12)["loss"].get<double>(), metrics.at(1)["loss"].get<double>());
+  const Json state = parse_json(file_of(run, "trainer_state.json"), "trainer_state.json");
+  EXPECT_EQ(state["loss_scaler"]["scale"], metrics.at(12)["loss_scale"]);
+  EXPECT_EQ(state["loss_scaler"]["good_steps"], state["updates"]);
+}
+
+// Two ranks on GPUs of their own (NCCL), and two that share one (host memory).
+TEST(EmulatedProgram, TwoRanksTrainAsOne) {
+  const std::filesystem::path one = train(kCpu);
+  for (const int gpus : {2, 1}) {
+    const std::string launcher = "WEFT_EMULATED_GPUS=" + std::to_string(gpus) + " " + mpirun(2);
+    for (const char* options : {"", "--set parallel.tensor=2"}) {
+      SCOPED_TRACE(std::to_string(gpus) + " GPUs " + options);
+      expect_close(train(kGpu, options, launcher), one, 1e-4);
+    }
+  }
+}
+
+TEST(EmulatedProgram, WarnsWhenRanksShareAGpu) {
+  const std::string command = "\"" + kGpu + "\" pretrain --set train.steps=1 " +
+                              write_config(config(new_directory("run"))).string();
+  const ProgramResult shared = run_shell("WEFT_EMULATED_GPUS=1 " + mpirun(2) + command);
+  EXPECT_NE(shared.err.find("share GPU"), std::string::npos) << shared.err;
+}
+
+TEST(EmulatedProgram, ModelsOfOneDeviceRunOnTheOther) {
+  const std::filesystem::path run = train(kGpu, "--set train.steps=2");
+  std::vector<std::string> answers;
+  for (const std::string& program : {kCpu, kGpu}) {
+    const ProgramResult r = run_shell("\"" + program + "\" fill-mask --quiet --top 1 " +
+                                      run.string() + " 'He was [MASK].'");
+    ASSERT_EQ(r.status, 0) << r.err;
+    const Json answer = parse_json(r.out, "fill-mask");
+    answers.push_back(answer["masks"][0][0]["token"].get<std::string>());
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+}
+
+TEST(EmulatedProgram, TakesAGpuByItselfAndLeavesItAlone) {
+  const ProgramResult doctor = run_shell("\"" + kGpu + "\" doctor");
+  EXPECT_EQ(doctor.status, 0);
+  EXPECT_NE(doctor.out.find("GPU 0"), std::string::npos) << doctor.out;
+  const ProgramResult fp16 = run_shell("\"" + kGpu + "\" pretrain --device cpu --precision fp16 " +
+                                       write_config(config(new_directory("run"))).string());
+  EXPECT_EQ(fp16.status, 2);
+}
+
+}  // namespace
+}  // namespace weft
