@@ -7,11 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define WEFT_HOST_DEVICE __host__ __device__
-#else
-#define WEFT_HOST_DEVICE
-#endif
+#include "core/base/host_device.hpp"
 
 namespace weft {
 
@@ -66,5 +62,8 @@ WEFT_HOST_DEVICE inline std::uint32_t drop_threshold(float p) {
   const double t = static_cast<double>(p) * 4294967296.0;
   return t >= 4294967295.0 ? 4294967295U : static_cast<std::uint32_t>(t);
 }
+
+// What the kept elements are multiplied with, so that the mean stays.
+WEFT_HOST_DEVICE inline float keep_factor(float p) { return p < 1 ? 1 / (1 - p) : 0; }
 
 }  // namespace weft

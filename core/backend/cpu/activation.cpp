@@ -1,72 +1,24 @@
 // Activation functions, alone and fused with the bias before them.
+#include "core/backend/activations.hpp"
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cpu/float_rows.hpp"
 #include "core/backend/cpu/sums.hpp"
-#include "core/backend/cpu/vector_math.hpp"
 
 namespace weft {
 
 namespace {
 
-// x Phi(x), Phi the normal distribution function.
-//
-// Source: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
-struct Gelu {
-  static float value(float x) { return 0.5F * x * (1 + fast_erf(x * 0.707106781F)); }
-  static float slope(float x) { return fast_gelu_slope(x); }
-};
-
-// The same with Phi(x) taken as (1 + tanh u) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3).
-struct GeluTanh {
-  static constexpr float kScale = 0.797884561F, kCube = 0.044715F;
-  static float inner(float x) { return kScale * (x + kCube * x * x * x); }
-  static float value(float x) { return 0.5F * x * (1 + fast_tanh(inner(x))); }
-  // tanh u and 1 - tanh^2 u from e^-2|u|: as a difference the latter would lose its digits where
-  // it is multiplied by x^3.
-  static float slope(float x) {
-    const float u = inner(x);
-    const float e = fast_exp(-2 * (u < 0 ? -u : u));
-    const float r = 1 / (1 + e);
-    const float t = (1 - e) * r;
-    const float slope_of_t = 4 * e * r * r * kScale * (1 + 3 * kCube * x * x);
-    return 0.5F * (1 + (u < 0 ? -t : t)) + 0.5F * x * slope_of_t;
-  }
-};
-
-struct Relu {
-  static float value(float x) { return x < 0 ? 0 : x; }  // NaN stays NaN
-  static float slope(float x) { return x > 0 ? 1.0F : 0.0F; }
-};
-
-struct Tanh {
-  static float value(float x) { return fast_tanh(x); }
-  static float slope(float x) {
-    const float t = fast_tanh(x);
-    return 1 - t * t;
-  }
-};
-
-// Calls f(T{}, F{}) for the element type and the function.
+// Calls body(T{}, F{}) for the element type and the function.
 template <class Body>
-void with_activation(DType dtype, Activation f, Body&& body) {
-  with_compute_type(dtype, "activation", [&](auto t) {
-    switch (f) {
-      case Activation::gelu:
-        return body(t, Gelu{});
-      case Activation::gelu_tanh:
-        return body(t, GeluTanh{});
-      case Activation::relu:
-        return body(t, Relu{});
-      case Activation::tanh:
-        return body(t, Tanh{});
-    }
-  });
+void with_types(DType dtype, Activation f, Body&& body) {
+  with_compute_type(dtype, "activation",
+                    [&](auto t) { with_activation(f, [&](auto function) { body(t, function); }); });
 }
 
 }  // namespace
 
 void CpuBackend::activation_forward(Tensor& y, const Tensor& x, Activation f) {
-  with_activation(x.dtype(), f, [&]<class T, class F>(T, F) {
+  with_types(x.dtype(), f, [&]<class T, class F>(T, F) {
     T* const py = y.data<T>();
     const T* const px = x.data<T>();
     parallel_ranges(x.numel(), 1, [=](std::int64_t first, std::int64_t last) {
@@ -83,7 +35,7 @@ void CpuBackend::activation_forward(Tensor& y, const Tensor& x, Activation f) {
 }
 
 void CpuBackend::activation_backward(Tensor& dx, const Tensor& dy, const Tensor& x, Activation f) {
-  with_activation(x.dtype(), f, [&]<class T, class F>(T, F) {
+  with_types(x.dtype(), f, [&]<class T, class F>(T, F) {
     T* const pdx = dx.data<T>();
     const T *const pdy = dy.data<T>(), *const px = x.data<T>();
     parallel_ranges(x.numel(), 1, [=](std::int64_t first, std::int64_t last) {
@@ -103,7 +55,7 @@ void CpuBackend::activation_backward(Tensor& dx, const Tensor& dy, const Tensor&
 void CpuBackend::bias_activation_forward(Tensor& y, const Tensor& x, const Tensor& bias,
                                          Activation f) {
   const std::int64_t rows = x.shape().rows(), columns = bias.numel();
-  with_activation(x.dtype(), f, [&]<class T, class F>(T, F) {
+  with_types(x.dtype(), f, [&]<class T, class F>(T, F) {
     T* const py = y.data<T>();
     const T *const px = x.data<T>(), *const pb = bias.data<T>();
     parallel_ranges(rows, columns, [=](std::int64_t first, std::int64_t last) {
@@ -126,7 +78,7 @@ void CpuBackend::bias_activation_forward(Tensor& y, const Tensor& x, const Tenso
 void CpuBackend::bias_activation_backward(Tensor& dx, Tensor& dbias, const Tensor& dy,
                                           const Tensor& x, const Tensor& bias, Activation f) {
   const std::int64_t rows = x.shape().rows(), columns = bias.numel();
-  with_activation(x.dtype(), f, [&]<class T, class F>(T, F) {
+  with_types(x.dtype(), f, [&]<class T, class F>(T, F) {
     T* const pdx = dx.data<T>();
     const T *const pdy = dy.data<T>(), *const px = x.data<T>(), *const pb = bias.data<T>();
     const auto add_rows = [=](std::int64_t first, std::int64_t last, const auto& sums) {

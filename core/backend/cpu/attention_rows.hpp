@@ -7,7 +7,8 @@
 
 #include "core/backend/backend.hpp"
 #include "core/backend/cpu/loops.hpp"
-#include "core/backend/cpu/vector_math.hpp"
+#include "core/backend/cpu/philox_row.hpp"
+#include "core/backend/fast_math.hpp"
 
 namespace weft {
 

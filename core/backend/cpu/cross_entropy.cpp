@@ -6,7 +6,7 @@
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cpu/float_rows.hpp"
 #include "core/backend/cpu/sums.hpp"
-#include "core/backend/cpu/vector_math.hpp"
+#include "core/backend/fast_math.hpp"
 
 namespace weft {
 

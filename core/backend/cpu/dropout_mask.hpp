@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "core/backend/backend.hpp"
-#include "core/backend/cpu/vector_math.hpp"
+#include "core/backend/cpu/philox_row.hpp"
 
 namespace weft {
 
@@ -14,9 +14,7 @@ namespace weft {
 class DropoutMask {
  public:
   explicit DropoutMask(const Dropout& dropout)
-      : dropout_(dropout),
-        threshold_(drop_threshold(dropout.p)),
-        kept_(dropout.p < 1 ? 1 / (1 - dropout.p) : 0) {}
+      : dropout_(dropout), threshold_(drop_threshold(dropout.p)), kept_(keep_factor(dropout.p)) {}
 
   bool is_identity() const { return dropout_.p == 0; }
 

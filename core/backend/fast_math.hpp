@@ -1,21 +1,34 @@
-// Elementary functions without branches: a plain loop over an array that calls them becomes SIMD.
-// And rows of Philox numbers.
+// Elementary functions without branches, shared by CPU and CUDA. On a CPU a plain loop over an
+// array that calls them becomes SIMD; on a GPU they are short enough to keep pace with its memory,
+// which the library's erff and tanhf are not.
 //
-// Loads convert by static_cast<float>(x), which vectorises; results go through store() of
-// loops.hpp. The coefficients are minimax fits of our own (fit_vector_math.py); the errors
-// stated are the largest over all floats tried in tests/core/backend/vector_math_test.cpp.
+// The coefficients are minimax fits of our own (fit_fast_math.py); the errors stated are the
+// largest over all floats tried on a CPU in tests/core/backend/fast_math_test.cpp. A GPU divides to
+// 2 ulp here, and its exp is good to 2 + 1.2 |x| ulp (CUDA Programming Guide, intrinsic functions).
 #pragma once
 
 #include <bit>
 #include <cstdint>
 
-#include "core/base/philox.hpp"
+#include "core/base/host_device.hpp"
 
 namespace weft {
 
+// x / y for 1 <= |y| < 2^126: a GPU takes two instructions for it, and ten to round it right.
+WEFT_HOST_DEVICE inline float quotient(float x, float y) {
+#ifdef __CUDA_ARCH__
+  return __fdividef(x, y);
+#else
+  return x / y;
+#endif
+}
+
 // e^x, relative error below 2e-7 (subnormal results: half their last bit more). -inf gives 0,
 // above 88.73 gives +inf, NaN gives NaN.
-inline float fast_exp(float x) {
+WEFT_HOST_DEVICE inline float fast_exp(float x) {
+#ifdef __CUDA_ARCH__
+  return __expf(x);
+#else
   x = x < -104.0F ? -104.0F : x;
   x = x > 89.0F ? 89.0F : x;
   // x = n ln 2 + r: adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
@@ -35,22 +48,23 @@ inline float fast_exp(float x) {
   const std::int32_t half = exponent >> 1;
   const auto power = [](std::int32_t e) { return std::bit_cast<float>((e + 127) << 23); };
   return p * power(half) * power(exponent - half);
+#endif
 }
 
 // The fits below may round to just beyond 1, where a function's values do not go.
-inline float clamp_to_one(float y) {
+WEFT_HOST_DEVICE inline float clamp_to_one(float y) {
   y = y < -1.0F ? -1.0F : y;
   return y > 1.0F ? 1.0F : y;
 }
 
 // y, but exactly -1 or 1 where x is at a limit: 1 + erf(x) is then 0 and no multiple of rounding.
-inline float saturate(float y, float x, float limit) {
+WEFT_HOST_DEVICE inline float saturate(float y, float x, float limit) {
   y = x <= -limit ? -1.0F : y;
   return x >= limit ? 1.0F : y;
 }
 
 // erf(x), relative error below 4e-7.
-inline float fast_erf(float x) {
+WEFT_HOST_DEVICE inline float fast_erf(float x) {
   constexpr float kLimit = 3.92F;  // beyond, erf is 1 to the last bit
   x = x < -kLimit ? -kLimit : x;
   x = x > kLimit ? kLimit : x;
@@ -67,11 +81,11 @@ inline float fast_erf(float x) {
   q = q * s + 0.11410918086767197F;
   q = q * s + 0.5020762085914612F;
   q = q * s + 1.0F;
-  return saturate(clamp_to_one(x * p / q), x, kLimit);
+  return saturate(clamp_to_one(quotient(x * p, q)), x, kLimit);
 }
 
 // tanh(x), relative error below 4e-7.
-inline float fast_tanh(float x) {
+WEFT_HOST_DEVICE inline float fast_tanh(float x) {
   constexpr float kLimit = 9.02F;  // beyond, tanh is 1 to the last bit
   x = x < -kLimit ? -kLimit : x;
   x = x > kLimit ? kLimit : x;
@@ -86,12 +100,12 @@ inline float fast_tanh(float x) {
   q = q * s + 0.02587105520069599F;
   q = q * s + 0.46713030338287354F;
   q = q * s + 1.0F;
-  return saturate(clamp_to_one(x * p / q), x, kLimit);
+  return saturate(clamp_to_one(quotient(x * p, q)), x, kLimit);
 }
 
 // The derivative of gelu(x) = x Phi(x), Phi(x) + x phi(x): error below 5e-7. One rational function
 // is half the work of an erf and an exp.
-inline float fast_gelu_slope(float x) {
+WEFT_HOST_DEVICE inline float fast_gelu_slope(float x) {
   x = x < -5.6F ? -5.6F : x;  // beyond, it is 0 or 1 to 5e-7
   x = x > 5.6F ? 5.6F : x;
   const float s = x * x;
@@ -107,11 +121,7 @@ inline float fast_gelu_slope(float x) {
   q = q * s + 0.04098372161388397F;
   q = q * s + 0.29451948404312134F;
   q = q * s + 1.0F;
-  return 0.5F + x * p / q;
+  return 0.5F + quotient(x * p, q);
 }
-
-// bits[i] = philox_u32(key, first + i) for i < n. Meant for a buffer that stays in the first-level
-// cache (a row, or a few hundred elements): element i is kept when bits[i] >= drop_threshold(p).
-void philox_row(std::uint32_t* bits, const PhiloxKey& key, std::uint64_t first, std::int64_t n);
 
 }  // namespace weft

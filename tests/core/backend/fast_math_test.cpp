@@ -1,5 +1,5 @@
-// Elementary functions against fp64, and rows of Philox numbers against single ones.
-#include "core/backend/cpu/vector_math.hpp"
+// Elementary functions, as a CPU computes them, against fp64.
+#include "core/backend/fast_math.hpp"
 
 #include <cmath>
 #include <limits>
@@ -28,14 +28,14 @@ double worst_error(float low, float high, Fast fast, Exact exact) {
   return worst;
 }
 
-TEST(VectorMathOnCpu, ExpIsExactToItsStatedError) {
+TEST(FastMathOnCpu, ExpIsExactToItsStatedError) {
   const double worst =
       worst_error(1e-9F, 87.3F, fast_exp, static_cast<double (*)(double)>(std::exp));
   EXPECT_LT(worst, 2e-7);
   EXPECT_EQ(fast_exp(0.0F), 1.0F);
 }
 
-TEST(VectorMathOnCpu, ExpAtTheEnds) {
+TEST(FastMathOnCpu, ExpAtTheEnds) {
   EXPECT_EQ(fast_exp(-kInf), 0.0F);
   EXPECT_EQ(fast_exp(-1e30F), 0.0F);
   EXPECT_EQ(fast_exp(kInf), kInf);
@@ -45,7 +45,7 @@ TEST(VectorMathOnCpu, ExpAtTheEnds) {
   EXPECT_NEAR(static_cast<double>(fast_exp(-100.0F)), std::exp(-100.0), 0x1p-149);  // subnormal
 }
 
-TEST(VectorMathOnCpu, ErfIsExactToItsStatedError) {
+TEST(FastMathOnCpu, ErfIsExactToItsStatedError) {
   EXPECT_LT(worst_error(1e-9F, 8.0F, fast_erf, static_cast<double (*)(double)>(std::erf)), 4e-7);
   EXPECT_EQ(fast_erf(0.0F), 0.0F);
   EXPECT_EQ(fast_erf(kInf), 1.0F);
@@ -53,29 +53,12 @@ TEST(VectorMathOnCpu, ErfIsExactToItsStatedError) {
   EXPECT_TRUE(std::isnan(fast_erf(std::numeric_limits<float>::quiet_NaN())));
 }
 
-TEST(VectorMathOnCpu, TanhIsExactToItsStatedError) {
+TEST(FastMathOnCpu, TanhIsExactToItsStatedError) {
   EXPECT_LT(worst_error(1e-9F, 20.0F, fast_tanh, static_cast<double (*)(double)>(std::tanh)), 4e-7);
   EXPECT_EQ(fast_tanh(0.0F), 0.0F);
   EXPECT_EQ(fast_tanh(kInf), 1.0F);
   EXPECT_EQ(fast_tanh(-kInf), -1.0F);
   EXPECT_TRUE(std::isnan(fast_tanh(std::numeric_limits<float>::quiet_NaN())));
-}
-
-TEST(VectorMathOnCpu, PhiloxRowEqualsSingleNumbers) {
-  const PhiloxKey key{.seed = 0x1234567890ABCDEFU, .step = 7, .place = 3};
-  // The last start makes the counter's low word wrap within the row.
-  for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{6},
-                                    std::uint64_t{127}, (std::uint64_t{1} << 34) - 58}) {
-    for (const std::int64_t n : {0, 1, 3, 31, 32, 64, 129, 300}) {
-      std::vector<std::uint32_t> bits(static_cast<std::size_t>(n) + 1, 42);
-      philox_row(bits.data(), key, first, n);
-      for (std::int64_t i = 0; i < n; ++i) {
-        const auto k = static_cast<std::size_t>(i);
-        ASSERT_EQ(bits[k], philox_u32(key, first + k)) << "first " << first << " n " << n;
-      }
-      EXPECT_EQ(bits.back(), 42U) << "wrote past its end";
-    }
-  }
 }
 
 }  // namespace

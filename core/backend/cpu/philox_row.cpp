@@ -1,5 +1,5 @@
 // Rows of Philox numbers, four counters to a vector.
-#include "core/backend/cpu/vector_math.hpp"
+#include "core/backend/cpu/philox_row.hpp"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
