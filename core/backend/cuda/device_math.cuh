@@ -18,6 +18,16 @@ namespace weft {
 inline constexpr int kWarp = 32;
 inline constexpr unsigned kAllLanes = 0xFFFFFFFFU;
 
+// Before a loop over arrays that are to stay in registers; before a loop whose loads are to be
+// under way four at a time.
+#ifdef __CUDA_ARCH__
+#define WEFT_UNROLL _Pragma("unroll")
+#define WEFT_UNROLL_BY_4 _Pragma("unroll 4")
+#else
+#define WEFT_UNROLL
+#define WEFT_UNROLL_BY_4
+#endif
+
 // ---- elements -----------------------------------------------------------------------------------
 
 __device__ inline float to_float(float x) { return x; }
@@ -71,17 +81,28 @@ struct alignas(sizeof(T) * N) Pack {
 template <class T>
 inline constexpr int kPackSize = 16 / static_cast<int>(sizeof(T));
 
+// `from` is aligned to 16 bytes, or to its N elements where they are fewer bytes.
 template <int N, class T>
 __device__ inline void load_pack(float (&out)[N], const T* from) {
-  const auto pack = *reinterpret_cast<const Pack<T, N>*>(from);
-  for (int i = 0; i < N; ++i) out[i] = to_float(pack.v[i]);
+  constexpr int kAtOnce = N < kPackSize<T> ? N : kPackSize<T>;
+  WEFT_UNROLL
+  for (int first = 0; first < N; first += kAtOnce) {
+    const auto pack = *reinterpret_cast<const Pack<T, kAtOnce>*>(from + first);
+    WEFT_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) out[first + i] = to_float(pack.v[i]);
+  }
 }
 
 template <int N, class T>
 __device__ inline void store_pack(T* to, const float (&in)[N]) {
-  Pack<T, N> pack;
-  for (int i = 0; i < N; ++i) pack.v[i] = from_float<T>(in[i]);
-  *reinterpret_cast<Pack<T, N>*>(to) = pack;
+  constexpr int kAtOnce = N < kPackSize<T> ? N : kPackSize<T>;
+  WEFT_UNROLL
+  for (int first = 0; first < N; first += kAtOnce) {
+    Pack<T, kAtOnce> pack;
+    WEFT_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) pack.v[i] = from_float<T>(in[first + i]);
+    *reinterpret_cast<Pack<T, kAtOnce>*>(to + first) = pack;
+  }
 }
 
 // ---- sums ---------------------------------------------------------------------------------------
@@ -98,16 +119,28 @@ __device__ inline float warp_max(float x) {
   return x;
 }
 
-// The sum of x over a block of a whole number of warps, in every thread and with the same bits.
-// `scratch` is shared memory of one T per warp; it may be used again after the next barrier.
+// The sums of x[0], x[1] ... over a block of a whole number of warps, in every thread and with the
+// same bits. `scratch` is shared memory of K * kWarp T; it may be used again after the next
+// barrier.
+template <int K, class T>
+__device__ inline void block_sums(T (&x)[K], T* scratch) {
+  const unsigned lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  WEFT_UNROLL
+  for (int k = 0; k < K; ++k) {
+    x[k] = warp_sum(x[k]);
+    if (lane == 0) scratch[k * kWarp + warp] = x[k];
+  }
+  __syncthreads();
+  WEFT_UNROLL
+  for (int k = 0; k < K; ++k)
+    x[k] = warp_sum(lane < blockDim.x / kWarp ? scratch[k * kWarp + lane] : T(0));
+}
+
 template <class T>
 __device__ inline T block_sum(T x, T* scratch) {
-  x = warp_sum(x);
-  const unsigned warps = blockDim.x / kWarp;
-  if (threadIdx.x % kWarp == 0) scratch[threadIdx.x / kWarp] = x;
-  __syncthreads();
-  x = threadIdx.x % kWarp < warps ? scratch[threadIdx.x % kWarp] : T(0);
-  return warp_sum(x);
+  T sums[1] = {x};
+  block_sums(sums, scratch);
+  return sums[0];
 }
 
 }  // namespace weft

@@ -53,4 +53,16 @@ void with_pack(std::initializer_list<const Tensor*> tensors, F&& f) {
 template <int N, class... T>
 inline constexpr bool kFits = ((N * sizeof(T) <= 16) && ...);
 
+// The same for tensors of one type that are walked by rows of `columns` elements, or are one such
+// row: a pack only when each row begins at a multiple of it. Empty tensors do not count.
+template <class T, class F>
+void with_row_pack(std::int64_t columns, std::initializer_list<const Tensor*> tensors, F&& f) {
+  constexpr int kPack = 16 / static_cast<int>(sizeof(T));
+  const bool fits =
+      columns % kPack == 0 &&
+      std::all_of(tensors.begin(), tensors.end(), [](auto* t) { return aligned_for(16, *t); });
+  if (fits) return f(std::integral_constant<int, kPack>{});
+  f(std::integral_constant<int, 1>{});
+}
+
 }  // namespace weft
