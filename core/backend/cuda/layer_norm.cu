@@ -44,7 +44,8 @@ __global__ void layer_norm_forward_any_width_kernel(NormForward<T> out, GivenRow
 }
 
 template <int P, class Team, class T>
-__global__ void __launch_bounds__(Team::kMaxThreads)
+__global__ void __launch_bounds__(Team::kMaxThreads,
+                                  backward_blocks_at_once(2, P* kPackSize<T>, Team::kMaxThreads))
     layer_norm_backward_kernel(NormBackward<T> in, InputGradient<T> out, ColumnTargets<2> targets) {
   norm_backward<P, Team>(in, out, targets);
 }
@@ -126,7 +127,7 @@ void CudaBackend::layer_norm_backward(Tensor& dx, Tensor& dgamma, Tensor& dbeta,
     const InputGradient<T> out{dx.data<T>()};
     const bool fits = with_row_layout<T>(columns, {&dx, &dy, &x, &gamma}, [&](auto layout) {
       using Layout = decltype(layout);
-      const unsigned blocks = backward_blocks(layout, rows, multiprocessors);
+      const unsigned blocks = backward_blocks<2, T>(layout, rows, multiprocessors);
       column_sums<2>(sums, blocks, columns, device(), stream(), [&](const auto& targets) {
         WEFT_LAUNCH((layer_norm_backward_kernel<Layout::P, typename Layout::Team, T>), blocks,
                     layout.threads, 0, stream(), in, out, targets);

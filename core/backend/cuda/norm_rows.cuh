@@ -56,6 +56,12 @@ struct BlockTeam {
   int turn_ = 0;
 };
 
+// Blocks per multiprocessor, of the 64 Ki registers of each, when a backward kernel keeps K sums
+// and two more values of each of `elements` columns per thread.
+constexpr int backward_blocks_at_once(std::size_t K, int elements, int threads) {
+  return std::max(1, 64 * 1024 / threads / ((static_cast<int>(K) + 2) * elements + 40));
+}
+
 // Calls f(i, column) for each of the P packs of N columns that the thread has of a row.
 template <int N, int P, class Team, class F>
 __device__ inline void for_packs(const Team& team, std::int64_t columns, const F& f) {
@@ -295,12 +301,13 @@ bool with_row_layout(std::int64_t columns, std::initializer_list<const Tensor*> 
   return true;
 }
 
-// Blocks of a backward kernel whose rows fit into registers: no more than run at once, as each
-// leaves sums of all columns, and two rows at least for each team.
-template <class Layout>
+// Blocks of a backward kernel with K sums whose rows fit into registers: no more than run at once,
+// as each leaves sums of all columns, and two rows at least for each team.
+template <std::size_t K, class T, class Layout>
 unsigned backward_blocks(const Layout& layout, std::int64_t rows, int multiprocessors) {
-  const std::int64_t at_once = std::int64_t{multiprocessors} * (Layout::Team::kRows == 1 ? 2 : 3);
-  return blocks_for(rows, 2 * Layout::Team::kRows, at_once);
+  const int at_once =
+      backward_blocks_at_once(K, Layout::P * kPackSize<T>, static_cast<int>(layout.threads));
+  return blocks_for(rows, 2 * Layout::Team::kRows, std::int64_t{multiprocessors} * at_once);
 }
 
 }  // namespace weft

@@ -76,7 +76,8 @@ __global__ void residual_norm_forward_any_width_kernel(NormForward<T> out, Resid
 }
 
 template <int P, class Team, class T>
-__global__ void __launch_bounds__(Team::kMaxThreads)
+__global__ void __launch_bounds__(Team::kMaxThreads,
+                                  backward_blocks_at_once(3, P* kPackSize<T>, Team::kMaxThreads))
     residual_norm_backward_kernel(NormBackward<T> in, ResidualGradients<T> out,
                                   ColumnTargets<3> targets) {
   norm_backward<P, Team>(in, out, targets);
@@ -137,7 +138,7 @@ void CudaBackend::residual_norm_backward(Tensor& dx, Tensor& dresidual, Tensor& 
     const std::initializer_list<const Tensor*> tensors = {&dx, &dresidual, &dy, &sum, &gamma};
     const bool fits = with_row_layout<T>(columns, tensors, [&](auto layout) {
       using Layout = decltype(layout);
-      const unsigned blocks = backward_blocks(layout, rows, multiprocessors);
+      const unsigned blocks = backward_blocks<3, T>(layout, rows, multiprocessors);
       column_sums<3>(sums, blocks, columns, device(), stream(), [&](const auto& targets) {
         WEFT_LAUNCH((residual_norm_backward_kernel<Layout::P, typename Layout::Team, T>), blocks,
                     layout.threads, 0, stream(), in, out, targets);
