@@ -120,7 +120,7 @@ void CudaBackend::bias_activation_forward(Tensor& y, const Tensor& x, const Tens
   with_types(x.dtype(), f, [&]<class T, class F>(T, F) {
     with_row_pack<T>(columns, {&y, &x, &bias}, [&]<int N>(std::integral_constant<int, N>) {
       const MatrixCut cut(x.numel() / columns, columns, N,
-                          runtime_.properties().multiProcessorCount);
+                          kColumnBlocks * runtime_.properties().multiProcessorCount);
       WEFT_LAUNCH((bias_activation_forward_kernel<N, F, T>), cut.grid(), kColumnBlock, 0, stream(),
                   y.data<T>(), x.data<T>(), bias.data<T>(), cut);
     });
@@ -134,7 +134,7 @@ void CudaBackend::bias_activation_backward(Tensor& dx, Tensor& dbias, const Tens
   with_types(x.dtype(), f, [&]<class T, class F>(T, F) {
     with_row_pack<T>(columns, {&dx, &dy, &x, &bias}, [&]<int N>(std::integral_constant<int, N>) {
       const MatrixCut cut(x.numel() / columns, columns, N,
-                          runtime_.properties().multiProcessorCount);
+                          kSummingBlocks * runtime_.properties().multiProcessorCount);
       column_sums<1>({dbias.data<float>()}, cut.parts, columns, device(), stream(),
                      [&](const ColumnTargets<1>& targets) {
                        WEFT_LAUNCH((bias_activation_backward_kernel<N, F, T>), cut.grid(),

@@ -19,20 +19,24 @@ namespace weft {
 inline constexpr int kColumnWarps = 8;
 inline constexpr int kColumnBlock = kColumnWarps * kWarp;
 
+// Blocks per multiprocessor that run at once, of kernels that keep sums in registers and of others.
+inline constexpr int kSummingBlocks = 4;
+inline constexpr int kColumnBlocks = 8;
+
 // A matrix cut into blocks of threads: blockIdx.x has 32 packs of columns, one for each lane, and
 // blockIdx.y a part of the rows, which its warps take in turns.
 struct MatrixCut {
   std::int64_t rows, columns, rows_of_part;
   unsigned tiles, parts;
 
-  // `pack` columns per lane. At most about four blocks per multiprocessor, which is all that run at
-  // once, and no part so small that writing its sums would count.
-  MatrixCut(std::int64_t rows_, std::int64_t columns_, int pack, int multiprocessors)
+  // `pack` columns per lane. About `blocks` blocks, but no part so small that writing its sums
+  // would count.
+  MatrixCut(std::int64_t rows_, std::int64_t columns_, int pack, int blocks)
       : rows(rows_), columns(columns_) {
     constexpr std::int64_t kMinRows = 4 * kColumnWarps;
     const std::int64_t columns_of_tile = std::int64_t{kWarp} * pack;
     tiles = static_cast<unsigned>((columns + columns_of_tile - 1) / columns_of_tile);
-    const std::int64_t most = std::max<std::int64_t>(1, 4 * multiprocessors / tiles);
+    const std::int64_t most = std::max<std::int64_t>(1, blocks / tiles);
     rows_of_part = std::max(kMinRows, (rows + most - 1) / most);
     parts = blocks_for(rows, rows_of_part);
   }

@@ -125,18 +125,19 @@ void CudaBackend::layer_norm_backward(Tensor& dx, Tensor& dgamma, Tensor& dbeta,
         dy.data<T>(), x.data<T>(), mean_N.data<float>(), rstd_N.data<float>(), gamma.data<T>(),
         rows,         columns};
     const InputGradient<T> out{dx.data<T>()};
-    const bool fits = with_row_layout<T>(columns, {&dx, &dy, &x, &gamma}, [&](auto layout) {
-      using Layout = decltype(layout);
-      const unsigned blocks = backward_blocks<2, T>(layout, rows, multiprocessors);
-      column_sums<2>(sums, blocks, columns, device(), stream(), [&](const auto& targets) {
-        WEFT_LAUNCH((layer_norm_backward_kernel<Layout::P, typename Layout::Team, T>), blocks,
-                    layout.threads, 0, stream(), in, out, targets);
-      });
-    });
+    const bool fits =
+        with_row_layout<T>(columns, {&dx, &dgamma, &dbeta, &dy, &x, &gamma}, [&](auto layout) {
+          using Layout = decltype(layout);
+          const unsigned blocks = backward_blocks<2, T>(layout, rows, multiprocessors);
+          column_sums<2>(sums, blocks, columns, device(), stream(), [&](const auto& targets) {
+            WEFT_LAUNCH((layer_norm_backward_kernel<Layout::P, typename Layout::Team, T>), blocks,
+                        layout.threads, 0, stream(), in, out, targets);
+          });
+        });
     if (fits) return;
     const Tensor means_N2 = scratch({std::max<std::int64_t>(1, rows), 2}, DType::f32);
     norm_backward_means(means_N2, in, stream());
-    const MatrixCut cut(rows, columns, 1, multiprocessors);
+    const MatrixCut cut(rows, columns, 1, kSummingBlocks * multiprocessors);
     column_sums<2>(sums, cut.parts, columns, device(), stream(), [&](const auto& targets) {
       WEFT_LAUNCH((layer_norm_backward_any_width_kernel<T>), cut.grid(), kColumnBlock, 0, stream(),
                   in, means_N2.data<float>(), out, targets, cut);

@@ -27,8 +27,8 @@ struct PartTotals {
 };
 
 // blockIdx.x has 32 columns, blockIdx.y one of the sums.
-__global__ void add_parts_kernel(PartTotals totals, const float* parts_PKC, std::int64_t parts,
-                                 std::int64_t columns) {
+__global__ void add_parts_kernel(const __grid_constant__ PartTotals totals, const float* parts_PKC,
+                                 std::int64_t parts, std::int64_t columns) {
   const int warp = static_cast<int>(threadIdx.x / kWarp), lane = threadIdx.x % kWarp;
   const std::int64_t first = std::int64_t{blockIdx.x} * kWarp;
   float* const out = totals.out[blockIdx.y];
@@ -58,9 +58,10 @@ void CudaBackend::sum_rows(Tensor& y_C, const Tensor& x_NC) {
   const std::int64_t columns = y_C.numel();
   if (columns == 0) return;
   const std::int64_t rows = x_NC.numel() / columns;
+  const int multiprocessors = runtime_.properties().multiProcessorCount;
   with_floating_type(x_NC.dtype(), "sum_rows", [&]<class T>(T) {
     with_row_pack<T>(columns, {&x_NC}, [&]<int N>(std::integral_constant<int, N>) {
-      const MatrixCut cut(rows, columns, N, runtime_.properties().multiProcessorCount);
+      const MatrixCut cut(rows, columns, N, kSummingBlocks * multiprocessors);
       column_sums<1>({y_C.data<float>()}, cut.parts, columns, device(), stream(),
                      [&](const ColumnTargets<1>& targets) {
                        WEFT_LAUNCH((sum_rows_kernel<N, T>), cut.grid(), kColumnBlock, 0, stream(),

@@ -135,7 +135,8 @@ void CudaBackend::residual_norm_backward(Tensor& dx, Tensor& dresidual, Tensor& 
         dy.data<T>(), sum.data<T>(), mean_N.data<float>(), rstd_N.data<float>(), gamma.data<T>(),
         rows,         columns};
     const ResidualGradients<T> out{dx.data<T>(), dresidual.data<T>(), DropoutFactors(dropout)};
-    const std::initializer_list<const Tensor*> tensors = {&dx, &dresidual, &dy, &sum, &gamma};
+    const std::initializer_list<const Tensor*> tensors = {&dx,    &dresidual, &dbias, &dgamma,
+                                                          &dbeta, &dy,        &sum,   &gamma};
     const bool fits = with_row_layout<T>(columns, tensors, [&](auto layout) {
       using Layout = decltype(layout);
       const unsigned blocks = backward_blocks<3, T>(layout, rows, multiprocessors);
@@ -147,7 +148,7 @@ void CudaBackend::residual_norm_backward(Tensor& dx, Tensor& dresidual, Tensor& 
     if (fits) return;
     const Tensor means_N2 = scratch({std::max<std::int64_t>(1, rows), 2}, DType::f32);
     norm_backward_means(means_N2, in, stream());
-    const MatrixCut cut(rows, columns, 1, multiprocessors);
+    const MatrixCut cut(rows, columns, 1, kSummingBlocks * multiprocessors);
     column_sums<3>(sums, cut.parts, columns, device(), stream(), [&](const auto& targets) {
       WEFT_LAUNCH((residual_norm_backward_any_width_kernel<T>), cut.grid(), kColumnBlock, 0,
                   stream(), in, means_N2.data<float>(), out, targets, cut);

@@ -98,6 +98,71 @@ TEST(Activation, Bf16IsTheRoundedFp32Result) {
   }
 }
 
+// Fewer columns than a warp has lanes, odd numbers of them, packs of 16 bytes, several tiles of
+// columns; one row, few, and more than a column sum takes at once.
+const Shape kShapes[] = {{1, 1}, {3, 31}, {67, 33}, {300, 24}, {5, 1000}, {1, 1501}};
+
+TEST(Activation, AgreesWithFp64InEveryDtype) {
+  for (const DType dtype : test_dtypes()) {
+    for (const Shape& shape : kShapes) {
+      const Tensor aligned = make_random(shape, 1, dtype, 4), dy = make_random(shape, 2, dtype);
+      for (const Tensor& x : {aligned, unaligned(aligned)}) {
+        const std::vector<double> xs = to_vector<double>(x), dys = to_vector<double>(dy);
+        for (const Activation f : kAll) {
+          std::vector<double> ys, dxs;
+          for (std::size_t i = 0; i < xs.size(); ++i) {
+            ys.push_back(value(f, xs[i]));
+            dxs.push_back(dys[i] * slope(f, xs[i]));
+          }
+          Tensor y = empty_like(x), dx = empty_like(x);
+          test_backend().activation_forward(y, x, f);
+          test_backend().activation_backward(dx, dy, x, f);
+          EXPECT_TRUE(close(y, ys, tolerance_of(dtype, 2e-6))) << shape.str();
+          EXPECT_TRUE(close(dx, dxs, tolerance_of(dtype, 2e-6))) << shape.str();
+        }
+      }
+    }
+  }
+}
+
+TEST(Activation, AgreesWithFp64AfterABias) {
+  for (const DType dtype : test_dtypes()) {
+    for (const Shape& shape : kShapes) {
+      const Tensor aligned = make_random(shape, 1, dtype, 4), dy = make_random(shape, 2, dtype);
+      const Tensor bias = make_random({shape.last()}, 3, dtype);
+      for (const Tensor& x : {aligned, unaligned(aligned)}) {
+        const std::vector<double> xs = to_vector<double>(x), dys = to_vector<double>(dy);
+        const std::vector<double> biases = to_vector<double>(bias);
+        for (const Activation f : kAll) {
+          std::vector<double> ys, dxs, dbiases(biases.size());
+          for (std::size_t i = 0; i < xs.size(); ++i) {
+            const double biased = xs[i] + biases[i % biases.size()];
+            ys.push_back(value(f, biased));
+            dxs.push_back(dys[i] * slope(f, biased));
+            dbiases[i % biases.size()] += dxs.back();
+          }
+          Tensor y = empty_like(x), dx = empty_like(x), dbias = make_empty(bias.shape());
+          test_backend().bias_activation_forward(y, x, bias, f);
+          test_backend().bias_activation_backward(dx, dbias, dy, x, bias, f);
+          EXPECT_TRUE(close(y, ys, tolerance_of(dtype, 2e-6))) << shape.str();
+          EXPECT_TRUE(close(dx, dxs, tolerance_of(dtype, 2e-6))) << shape.str();
+          EXPECT_TRUE(close(dbias, dbiases, 1e-5)) << shape.str();
+        }
+      }
+    }
+  }
+}
+
+TEST(Activation, OfNothingIsNothing) {
+  const Tensor none = make_empty({0, 6}), bias = make_random({6}, 1);
+  Tensor y = empty_like(none), dbias = make_random({6}, 2);
+  test_backend().activation_forward(y, none, Activation::gelu);
+  test_backend().activation_backward(y, none, none, Activation::gelu);
+  test_backend().bias_activation_forward(y, none, bias, Activation::gelu);
+  test_backend().bias_activation_backward(y, dbias, none, none, bias, Activation::gelu);
+  EXPECT_EQ(to_vector(dbias), std::vector<float>(6, 0.0F));
+}
+
 TEST(Activation, GivesTheSameBitsEveryTime) {
   for (const DType dtype : test_dtypes()) {
     for (const Activation f : kAll) {

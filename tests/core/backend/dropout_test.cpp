@@ -9,22 +9,29 @@ namespace {
 const Dropout kDropout{
     .p = 0.1F, .key = {.seed = 7, .step = 3, .place = 2}, .first_element = 1'234'567};
 
-// The mask is the same on every device, and so is one multiplication.
+// The mask is the same on every device, and so is one multiplication. A pack begins with a group of
+// Philox or within one, and the group's number reaches the counter's second word.
 TEST(Dropout, KeepsByTheElementsPhiloxNumber) {
-  for (const DType dtype : test_dtypes()) {
-    for (const std::int64_t n : {1, 5, 1023, 1024, 3001}) {
-      for (const Tensor& x : {make_random({n}, 1, dtype), unaligned(make_random({n}, 1, dtype))}) {
-        std::vector<double> expected = to_vector<double>(x);
-        for (std::size_t i = 0; i < expected.size(); ++i)
-          expected[i] *= dropout_factor(kDropout, i);
-        Tensor y = empty_like(x);
-        test_backend().dropout(y, x, kDropout);
-        EXPECT_TRUE(close(y, expected, tolerance_of(dtype, 1e-6)));
-        const std::vector<float> got = to_vector(y);
-        for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(got[i] == 0, expected[i] == 0);
-        Tensor in_place = to_dtype(x, dtype);
-        test_backend().dropout(in_place, in_place, kDropout);
-        EXPECT_TRUE(same_bits(in_place, y));
+  Dropout dropout = kDropout;
+  for (const std::uint64_t first :
+       {std::uint64_t{1'234'567}, std::uint64_t{1'234'568}, (std::uint64_t{1} << 34) - 8}) {
+    dropout.first_element = first;
+    for (const DType dtype : test_dtypes()) {
+      for (const std::int64_t n : {0, 1, 5, 1023, 1024, 3001}) {
+        const Tensor aligned = make_random({n}, 1, dtype);
+        for (const Tensor& x : {aligned, unaligned(aligned)}) {
+          std::vector<double> expected = to_vector<double>(x);
+          for (std::size_t i = 0; i < expected.size(); ++i)
+            expected[i] *= dropout_factor(dropout, i);
+          Tensor y = empty_like(x);
+          test_backend().dropout(y, x, dropout);
+          EXPECT_TRUE(close(y, expected, tolerance_of(dtype, 1e-6)));
+          const std::vector<float> got = to_vector(y);
+          for (std::size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i] == 0, expected[i] == 0);
+          Tensor in_place = to_dtype(x, dtype);
+          test_backend().dropout(in_place, in_place, dropout);
+          EXPECT_TRUE(same_bits(in_place, y));
+        }
       }
     }
   }

@@ -7,15 +7,17 @@ namespace {
 
 TEST(Reduce, SumsRows) {
   for (const DType dtype : test_dtypes()) {
-    for (const Shape& shape : {Shape{1, 5}, Shape{15, 1}, Shape{67, 33}, Shape{1500, 70}}) {
-      const Tensor x = make_random(shape, 1, dtype);
-      const std::vector<float> values = to_vector(x);
-      std::vector<double> expected(static_cast<std::size_t>(shape.last()));
-      for (std::size_t i = 0; i < values.size(); ++i)
-        expected[i % expected.size()] += double{values[i]};
-      Tensor y = make_empty({shape.last()});
-      test_backend().sum_rows(y, x);
-      EXPECT_TRUE(close(y, expected, 1e-6)) << shape.str();
+    for (const Shape& shape : {Shape{1, 5}, Shape{15, 1}, Shape{67, 33}, Shape{1500, 70},
+                               Shape{1500, 72}, Shape{40, 1000}}) {
+      const Tensor aligned = make_random(shape, 1, dtype);
+      for (const Tensor& x : {aligned, unaligned(aligned)}) {
+        const std::vector<double> values = to_vector<double>(x);
+        std::vector<double> expected(static_cast<std::size_t>(shape.last()));
+        for (std::size_t i = 0; i < values.size(); ++i) expected[i % expected.size()] += values[i];
+        Tensor y = make_empty({shape.last()});
+        test_backend().sum_rows(y, x);
+        EXPECT_TRUE(close(y, expected, 1e-6)) << shape.str();
+      }
     }
   }
 }
@@ -37,6 +39,26 @@ TEST(Reduce, SquaredNormIsExactToFp64) {
       EXPECT_TRUE(close(square, expected, 1e-12)) << n;
     }
   }
+}
+
+// As a gradient's: more than fit one launch, of every dtype, some empty, some unaligned.
+TEST(Reduce, SquaredNormsOfManyTensors) {
+  std::vector<Tensor> xs;
+  std::vector<double> expected;
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    const std::vector<DType> dtypes = test_dtypes();
+    const auto n = static_cast<std::int64_t>(i % 7 == 3 ? 0 : i == 200 ? 40'000 : 3 * i + 1);
+    xs.push_back(make_random({n}, i, dtypes[i % dtypes.size()]));
+    if (i % 5 == 0) xs.back() = unaligned(xs.back());
+    expected.push_back(0);
+    for (const double v : to_vector<double>(xs.back())) expected.back() += v * v;
+  }
+  Tensor sums = make_empty({300}, DType::f64);
+  test_backend().squared_norms(sums, xs);
+  const std::vector<double> got = to_vector<double>(sums);
+  EXPECT_TRUE(close(sums, expected, 1e-12));
+  for (std::size_t i = 0; i < got.size(); ++i)
+    EXPECT_NEAR(got[i], expected[i], 1e-12 * expected[i]) << i;
 }
 
 TEST(Reduce, SquaredNormDoesNotOverflowInFp32) {
