@@ -104,6 +104,7 @@ cublasLtMatmulAlgo_t algorithm_for(const Problem& p) {
   return {{hash}};
 }
 enum AlgorithmField { kHash, kWorkspace, kAlignments /* of A, B, C, D and the vector */ };
+constexpr int kAlgorithms = 3;  // for every problem
 
 std::uint64_t alignment_of(const void* p) {
   const auto address = reinterpret_cast<std::uintptr_t>(p);
@@ -351,7 +352,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
   if (!types_fit(p)) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (p.has_vector() && no_epilogues > 0) return CUBLAS_STATUS_NOT_SUPPORTED;
   const Layout* const layouts[] = {a, b, c, d};
-  cublasLtMatmulHeuristicResult_t& result = results[0];
+  cublasLtMatmulHeuristicResult_t result{};
   result.algo = algorithm_for(p);
   for (int i = 0; i < 4; ++i) {
     if (preference->alignments[i] % bytes_of(layouts[i]->type) != 0)
@@ -367,7 +368,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
   result.algo.data[kWorkspace] = result.workspaceSize;
   result.state = CUBLAS_STATUS_SUCCESS;
   result.wavesCount = 1;
-  *found = 1;
+  *found = std::min(wanted, kAlgorithms);
+  std::fill_n(results, *found, result);
   ++heuristics;
   return CUBLAS_STATUS_SUCCESS;
 }

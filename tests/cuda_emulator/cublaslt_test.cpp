@@ -77,6 +77,29 @@ TEST(CublasLtProducts, RoundToTf32OnRequestAlone) {
   EXPECT_EQ(to_vector(product(a, one, {}, DType::f32))[0], 1 + 0x1p-12F);
 }
 
+TEST(CublasLtProducts, AreTimedOnRequestAndOnlyOnce) {
+  const Tensor a = make_random({41, 3}, 1), b = make_random({3, 11}, 2);
+  // c = 1 + a b + a b, and the products that cuBLASLt did for each step.
+  const auto accumulate = [&](std::vector<std::size_t>& products) {
+    Tensor c = make_empty({41, 11});
+    backend(c).fill(c, 1);
+    for (int i = 0; i < 2; ++i) {
+      const std::size_t before = cublaslt_calls().products;
+      backend(c).matmul(c, a, b, {.accumulate = true});
+      products.push_back(cublaslt_calls().products - before);
+    }
+    return c;
+  };
+  std::vector<std::size_t> with_timing, without;
+  set_cuda_options({.exact_attention_dropout = true, .time_products = true});
+  const Tensor timed = accumulate(with_timing);
+  set_cuda_options({.exact_attention_dropout = true});
+  EXPECT_TRUE(same_bits(timed, accumulate(without)));
+  EXPECT_GT(with_timing[0], 1U);
+  EXPECT_EQ(with_timing[1], 1U);
+  EXPECT_EQ(without[0], 1U);
+}
+
 // A call of the library itself, right unless a test spoils it: D[3, 2] = A[3, k] B[k, 2] + bias.
 struct Call {
   cudaDataType_t ab_type = CUDA_R_16BF, d_type = CUDA_R_16BF;

@@ -1,8 +1,11 @@
 // cuBLASLt's descriptors, its heuristic, and the products that it chose.
 #include "core/backend/cuda/cublaslt.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <string>
 
+#include "core/backend/cuda/runtime.hpp"
 #include "core/base/error.hpp"
 
 namespace weft {
@@ -86,26 +89,66 @@ LtHandle make_cublaslt_handle() {
   return LtHandle(handle);
 }
 
-LtProduct::LtProduct(cublasLtHandle_t handle, const LtSignature& s, std::size_t workspace_limit)
+LtProduct::LtProduct(cublasLtHandle_t handle, const LtSignature& s, std::size_t workspace_limit,
+                     int wanted)
     : descriptor_(make_descriptor(s)),
       a_(s.transpose_a ? make_layout(s.dtype, s.k, s.m) : make_layout(s.dtype, s.m, s.k)),
       b_(s.transpose_b ? make_layout(s.dtype, s.n, s.k) : make_layout(s.dtype, s.k, s.n)),
       d_(make_layout(s.d_dtype, s.m, s.n)) {
   const LtPreference preference = make_preference(s, workspace_limit);
+  candidates_.resize(static_cast<std::size_t>(wanted));
   int found = 0;
   status_ = cublasLtMatmulAlgoGetHeuristic(handle, descriptor_.get(), a_.get(), b_.get(), d_.get(),
-                                           d_.get(), preference.get(), 1, &chosen_, &found);
-  if (status_ == CUBLAS_STATUS_SUCCESS)
-    status_ = found > 0 ? chosen_.state : CUBLAS_STATUS_NOT_SUPPORTED;
+                                           d_.get(), preference.get(), wanted, candidates_.data(),
+                                           &found);
+  candidates_.resize(static_cast<std::size_t>(found));
+  std::erase_if(candidates_, [](const auto& c) { return c.state != CUBLAS_STATUS_SUCCESS; });
+  if (status_ == CUBLAS_STATUS_SUCCESS && candidates_.empty())
+    status_ = CUBLAS_STATUS_NOT_SUPPORTED;
+}
+
+std::size_t LtProduct::workspace_bytes() const {
+  std::size_t most = 0;
+  for (const auto& candidate : candidates_) most = std::max(most, candidate.workspaceSize);
+  return most;
 }
 
 cublasStatus_t LtProduct::run(cublasLtHandle_t handle, const Operands& operands, void* workspace,
                               cudaStream_t stream) {
+  return run_with(candidates_.front(), handle, operands, workspace, stream);
+}
+
+void LtProduct::keep_fastest(cublasLtHandle_t handle, const Operands& operands, void* workspace,
+                             cudaStream_t stream) {
+  constexpr int kRuns = 5;
+  CudaEvent start(true), end(true);
+  float least = std::numeric_limits<float>::infinity();
+  cublasLtMatmulHeuristicResult_t fastest = candidates_.front();
+  for (const auto& candidate : candidates_) {
+    const auto run_once = [&] {
+      return run_with(candidate, handle, operands, workspace, stream) == CUBLAS_STATUS_SUCCESS;
+    };
+    if (!run_once()) continue;  // which also loads its kernels
+    start.record(stream);
+    for (int i = 0; i < kRuns; ++i) run_once();
+    end.record(stream);
+    end.wait();
+    if (const float time = end.milliseconds_since(start); time < least) {
+      least = time;
+      fastest = candidate;
+    }
+  }
+  candidates_ = {fastest};
+}
+
+cublasStatus_t LtProduct::run_with(const cublasLtMatmulHeuristicResult_t& algorithm,
+                                   cublasLtHandle_t handle, const Operands& operands,
+                                   void* workspace, cudaStream_t stream) {
   if (operands.vector) set(descriptor_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, operands.vector);
   const float alpha = 1, beta = operands.accumulate ? 1 : 0;
   return cublasLtMatmul(handle, descriptor_.get(), &alpha, operands.a, a_.get(), operands.b,
-                        b_.get(), &beta, operands.d, d_.get(), operands.d, d_.get(), &chosen_.algo,
-                        workspace, chosen_.workspaceSize, stream);
+                        b_.get(), &beta, operands.d, d_.get(), operands.d, d_.get(),
+                        &algorithm.algo, workspace, algorithm.workspaceSize, stream);
 }
 
 std::size_t LtProducts::Hash::operator()(const LtSignature& s) const {
@@ -123,10 +166,11 @@ std::size_t LtProducts::Hash::operator()(const LtSignature& s) const {
   return hash;
 }
 
-LtProduct& LtProducts::get(const LtSignature& signature) {
+LtProduct& LtProducts::get(const LtSignature& signature, int wanted) {
   if (const auto it = products_.find(signature); it != products_.end()) return it->second;
   if (products_.size() >= kCapacity) products_.clear();
-  return products_.try_emplace(signature, handle_, signature, workspace_limit_).first->second;
+  return products_.try_emplace(signature, handle_, signature, workspace_limit_, wanted)
+      .first->second;
 }
 
 }  // namespace weft

@@ -7,6 +7,7 @@
 #include <memory>
 #include <type_traits>
 #include <unordered_map>
+#include <vector>
 
 #include <cublasLt.h>
 
@@ -50,14 +51,17 @@ struct LtSignature {
   bool operator==(const LtSignature&) const = default;
 };
 
-// A product with its descriptors and its algorithm. One thread at a time.
+// A product with its descriptors and its algorithms. One thread at a time.
 class LtProduct {
  public:
-  LtProduct(cublasLtHandle_t handle, const LtSignature& signature, std::size_t workspace_limit);
+  // Asks the heuristic for up to `wanted` algorithms; the one ranked first is chosen.
+  LtProduct(cublasLtHandle_t handle, const LtSignature& signature, std::size_t workspace_limit,
+            int wanted);
 
   // Why there is no algorithm for it; CUBLAS_STATUS_SUCCESS when there is one.
   cublasStatus_t status() const { return status_; }
-  std::size_t workspace_bytes() const { return chosen_.workspaceSize; }
+  bool has_choice() const { return candidates_.size() > 1; }
+  std::size_t workspace_bytes() const;  // for any of its algorithms
 
   struct Operands {
     void* d;
@@ -69,22 +73,28 @@ class LtProduct {
   // Begins it on the stream.
   cublasStatus_t run(cublasLtHandle_t handle, const Operands& operands, void* workspace,
                      cudaStream_t stream);
+  // Times every algorithm on these operands, keeps the fastest, forgets the others. Waits for the
+  // device.
+  void keep_fastest(cublasLtHandle_t handle, const Operands& operands, void* workspace,
+                    cudaStream_t stream);
 
  private:
+  cublasStatus_t run_with(const cublasLtMatmulHeuristicResult_t& algorithm, cublasLtHandle_t handle,
+                          const Operands& operands, void* workspace, cudaStream_t stream);
+
   LtDescriptor descriptor_;
   LtLayout a_, b_, d_;
   cublasStatus_t status_ = CUBLAS_STATUS_SUCCESS;
-  cublasLtMatmulHeuristicResult_t chosen_{};
+  std::vector<cublasLtMatmulHeuristicResult_t> candidates_;  // the chosen one first
 };
 
-// Products by signature: what cuBLASLt's heuristic ranks first is kept, as to ask costs far more
-// than to look up.
+// Products by signature: to ask the heuristic costs far more than to look up.
 class LtProducts {
  public:
   LtProducts(cublasLtHandle_t handle, std::size_t workspace_limit)
       : handle_(handle), workspace_limit_(workspace_limit) {}
-  // Until the next call.
-  LtProduct& get(const LtSignature& signature);
+  // Valid until the next call.
+  LtProduct& get(const LtSignature& signature, int wanted);
 
  private:
   // Shapes that follow the data (the number of masked tokens) would otherwise pile up.

@@ -48,6 +48,13 @@ LtSignature signature_of(const Tensor& c, const Tensor& a, const Tensor& b,
   return s;
 }
 
+// While a stream's work is recorded into a graph, nobody can wait for it.
+bool is_capturing(cudaStream_t stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check_cuda(cudaStreamIsCapturing(stream, &status), "asking whether a stream captures");
+  return status != cudaStreamCaptureStatusNone;
+}
+
 std::string describe(const Tensor& x) {
   return x.shape().str() + " " + std::string(name_of(x.dtype()));
 }
@@ -73,18 +80,24 @@ cublasStatus_t CudaBackend::CublasLt::multiply(Tensor& c, const Tensor& a, const
                                                const MatmulArgs& args, cudaStream_t stream) {
   const std::lock_guard lock(mutex);
   LtSignature signature = signature_of(c, a, b, args);
-  signature.tf32 = signature.dtype == DType::f32 && cuda_options().tf32;
-  LtProduct& product = products.get(signature);
+  const CudaOptions options = cuda_options();
+  signature.tf32 = signature.dtype == DType::f32 && options.tf32;
+  LtProduct& product = products.get(signature, options.time_products ? 8 : 1);
   if (product.status() != CUBLAS_STATUS_SUCCESS) return product.status();
   if (product.workspace_bytes() > 0 && !workspace)
     workspace = Tensor({static_cast<std::int64_t>(workspace_limit)}, DType::u8, c.device());
-  return product.run(handle.get(),
-                     {.d = c.raw(),
-                      .a = b.raw(),
-                      .b = a.raw(),
-                      .vector = args.bias ? args.bias.raw() : args.a_sums.raw(),
-                      .accumulate = args.accumulate},
-                     workspace.raw(), stream);
+  LtProduct::Operands operands{.d = c.raw(),
+                               .a = b.raw(),
+                               .b = a.raw(),
+                               .vector = args.bias ? args.bias.raw() : args.a_sums.raw(),
+                               .accumulate = args.accumulate};
+  if (product.has_choice() && !is_capturing(stream)) {
+    const Tensor trial = empty_like(c);  // what c holds may be wanted
+    operands.d = trial.raw();
+    product.keep_fastest(handle.get(), operands, workspace.raw(), stream);
+    operands.d = c.raw();
+  }
+  return product.run(handle.get(), operands, workspace.raw(), stream);
 }
 
 // With no element of c or no inner dim. Empty sums are as good as those over one dim of zeros.

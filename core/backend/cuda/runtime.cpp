@@ -17,8 +17,9 @@ void check_cuda(cudaError_t code, std::string_view what) {
               cudaGetErrorName(code) + ")");
 }
 
-CudaEvent::CudaEvent() {
-  check_cuda(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event");
+CudaEvent::CudaEvent(bool timed) {
+  const unsigned flags = timed ? cudaEventDefault : cudaEventDisableTiming;
+  check_cuda(cudaEventCreateWithFlags(&event_, flags), "making an event");
 }
 CudaEvent::~CudaEvent() { cudaEventDestroy(event_); }
 void CudaEvent::record(cudaStream_t stream) {
@@ -33,6 +34,11 @@ bool CudaEvent::done() const {
   if (code == cudaErrorNotReady) return false;
   check_cuda(code, "asking for an event");
   return true;
+}
+float CudaEvent::milliseconds_since(const CudaEvent& earlier) const {
+  float time = 0;
+  check_cuda(cudaEventElapsedTime(&time, earlier.event_, event_), "reading the time of an event");
+  return time;
 }
 
 CudaStream::CudaStream(Priority priority) {

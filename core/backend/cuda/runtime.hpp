@@ -22,7 +22,7 @@ void check_cuda(cudaError_t code, std::string_view what);
 
 class CudaEvent {
  public:
-  CudaEvent();
+  explicit CudaEvent(bool timed = false);
   ~CudaEvent();
   CudaEvent(const CudaEvent&) = delete;
   CudaEvent& operator=(const CudaEvent&) = delete;
@@ -32,6 +32,7 @@ class CudaEvent {
   void make_wait(cudaStream_t stream) const;  // what is issued on it from now on
   void wait() const;                          // the calling thread
   bool done() const;                          // without waiting; true before any record()
+  float milliseconds_since(const CudaEvent& earlier) const;  // both timed, and done
 
  private:
   cudaEvent_t event_ = nullptr;
