@@ -28,7 +28,7 @@ while read -r site; do
   fi
   caught=""
   for test in $tests; do
-    if ! CUDA_EMULATOR_DROP_BARRIER=$site timeout 120 "$program" --gtest_filter="$test" --gtest_brief=1 \
+    if ! { CUDA_EMULATOR_DROP_BARRIER=$site timeout 120 "$program" --gtest_filter="$test" --gtest_brief=1; } \
       >"$output" 2>&1; then
       caught=$test
       break

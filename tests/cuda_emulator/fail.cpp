@@ -62,6 +62,8 @@ std::string source_line(const void* instruction) {
     pclose(pipe);
   }
   while (!line.empty() && line.back() == '\n') line.pop_back();
+  // From the top of the sources: the compiler may have been called anywhere.
+  if (const std::size_t up = line.rfind("../"); up != std::string::npos) line.erase(0, up + 3);
   return line.empty() ? "(no debug information)" : line;
 }
 
