@@ -89,7 +89,8 @@ class Lowering {
     if (handle != nullptr) all.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle);
     all.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
             static_cast<std::int64_t>(raw.size()), raw.data());
-    all.finalize();
+    if (const cudnnStatus_t status = all.try_finalize(); status != CUDNN_STATUS_SUCCESS)
+      throw GraphRefused("cuDNN, operation graph: " + cudnn_reason(status));
     return all;
   }
 

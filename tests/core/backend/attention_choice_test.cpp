@@ -4,6 +4,7 @@
 
 #include "core/backend/cuda.hpp"
 #include "tests/core/backend/attention_reference.hpp"
+#include "tests/core/backend/repeatable.hpp"
 
 namespace weft {
 namespace {
@@ -92,10 +93,21 @@ TEST_F(AttentionChoice, FollowsTheOptions) {
   Tensor out = empty_like(dout), lse = make_empty({1, 1, 12});
   test_backend().attention_forward(out, lse, qkv, args);
   EXPECT_TRUE(close(out, attention_reference(qkv, dout, args).out, 5e-2));
+}
 
-  // Without sums in the order in which they come.
+TEST_F(AttentionChoice, GivesTheSameBitsWhenAskedTo) {
   set_cuda_options({.deterministic = true});
   EXPECT_EQ(notices({.T = 12}), std::vector<std::string>{});
+  const Tensor qkv = make_random({2, 192, 3 * 2 * 64}, 1, DType::bf16);
+  const Tensor dout = make_random({2, 192, 2 * 64}, 2, DType::bf16);
+  const AttentionArgs args{
+      .heads = 2, .scale = 0.125F, .dropout_p = 0.1F, .dropout_key = {.seed = 5}, .total_heads = 2};
+  EXPECT_TRUE(repeatable([&]() -> std::vector<Tensor> {
+    Tensor out = empty_like(dout), lse = make_empty({2, 2, 192}), dqkv = empty_like(qkv);
+    test_backend().attention_forward(out, lse, qkv, args);
+    test_backend().attention_backward(dqkv, dout, qkv, out, lse, args);
+    return {out, lse, dqkv};
+  }));
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ struct Case {
 
 TEST(AttentionPadding, AgreesWithFp64) {
   for (const Case& c : {Case{17, 2, 8, {17, 1, 9}}, Case{40, 3, 16, {40, 40}},
-                        Case{65, 1, 64, {64, 33, 65, 2}}, Case{8, 2, 5, {3, 8}}}) {
+                        Case{65, 1, 64, {33, 65}}, Case{8, 2, 5, {3, 8}}}) {
     for (const DType dtype : test_dtypes()) {
       for (const bool causal : {false, true}) {
         SCOPED_TRACE("T " + std::to_string(c.T) + " d " + std::to_string(c.d) + " causal " +
