@@ -151,6 +151,10 @@ class NcclCommunicator final : public Communicator {
     throw Error(fmt::format("{} of {} failed on rank {} of {}: there is no rank {}", operation,
                             operand(x), rank(), size(), other));
   }
+  void require_other_rank(std::string_view operation, const Tensor& x, int other) const {
+    require_rank(operation, x, other);
+    if (other == rank()) refuse(operation, *this, "a rank sends nothing to itself");
+  }
 
   std::unique_ptr<Communicator> host_;
   std::shared_ptr<NcclGroup> group_;
@@ -193,7 +197,7 @@ void NcclCommunicator::broadcast(Tensor& x, int root) {
 void NcclCommunicator::send(const Tensor& x, int to, int tag) {
   if (on_host(x)) return host().send(x, to, tag);
   require_here("send", x);
-  require_rank("send", x, to);
+  require_other_rank("send", x, to);
   if (x.numel() == 0) return;
   group_->issue({"send", x}, stream(), [&](ncclComm_t comm) {
     return ncclSend(x.raw(), count(x), nccl_type(x.dtype()), to, comm, stream());
@@ -203,7 +207,7 @@ void NcclCommunicator::send(const Tensor& x, int to, int tag) {
 void NcclCommunicator::receive(Tensor& x, int from, int tag) {
   if (on_host(x)) return host().receive(x, from, tag);
   require_here("receive", x);
-  require_rank("receive", x, from);
+  require_other_rank("receive", x, from);
   if (x.numel() == 0) return;
   group_->issue({"receive", x}, stream(), [&](ncclComm_t comm) {
     return ncclRecv(x.raw(), count(x), nccl_type(x.dtype()), from, comm, stream());
@@ -248,7 +252,7 @@ std::string shared_gpu(Communicator& host, Device device) {
 
 std::unique_ptr<Communicator> nccl_communicator(std::unique_ptr<Communicator> host, Device device,
                                                 const NcclOptions& options) {
-  if (host->size() == 1) return host;
+  if (host->size() == 1 && !options.even_alone) return host;
   if (const std::string shared = shared_gpu(*host, device); !shared.empty()) {
     if (!options.on_shared_gpu) {
       throw Error(shared + ", NCCL wants one for each rank",

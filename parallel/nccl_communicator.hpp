@@ -24,10 +24,13 @@ struct NcclOptions {
   // Called on a thread of its own when half a minute after a failure no call has thrown it yet: the
   // caller waits for something else, perhaps for ever. May end the process.
   std::function<void(const Error&)> on_unnoticed_failure = {};
+  // A rank alone needs no NCCL and gets `host` back; with this it uses NCCL all the same, so that
+  // one GPU is enough to test it.
+  bool even_alone = false;
 };
 
 // `host` goes on to carry host tensors, small values and what the ranks must agree on; tensors of
-// `device`, this rank's GPU, go through NCCL. Alone, `host` is returned. Collective. Throws Error
+// `device`, this rank's GPU, go through NCCL. Collective. Throws Error
 // in a build without NCCL, and when NCCL does not start.
 std::unique_ptr<Communicator> nccl_communicator(std::unique_ptr<Communicator> host, Device device,
                                                 const NcclOptions& options = {});

@@ -89,6 +89,35 @@ TEST_F(EmulatedNccl, RanksInDifferentOperationsAreNamed) {
   host->barrier();
 }
 
+// A graph holds what was captured; time-outs are not for it, as it does not run yet.
+TEST_F(EmulatedNccl, OperationsAreCapturedIntoAGraph) {
+  const auto c = nccl_communicator(host->duplicate(), test_device());
+  const auto reducer = c->background_reducer(test_device());
+  Tensor x = to_tensor({1, 2}, {2});
+  Tensor y = to_tensor({1, 3}, {2});
+  cudaStream_t stream = CudaRuntime::of(test_device().index).stream();
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capturing");
+  c->all_reduce(x, ReduceOp::sum);
+  backend(y).add(y, y, x);
+  reducer->all_reduce(y);
+  reducer->wait();
+  check_cuda(cudaStreamEndCapture(stream, &graph), "capturing");
+  check_cuda(cudaGraphInstantiate(&exec, graph), "making a graph");
+  const auto n = static_cast<float>(host->size());
+  float want_x = 1, want_y = 1;
+  for (int replay = 0; replay < 3; ++replay) {
+    check_cuda(cudaGraphLaunch(exec, stream), "launching a graph");
+    want_x *= n;
+    want_y = n * (want_y + want_x);
+    EXPECT_EQ(to_vector(x)[0], want_x);
+    EXPECT_EQ(to_vector(y)[0], want_y);
+  }
+  cudaGraphExecDestroy(exec);
+  cudaGraphDestroy(graph);
+}
+
 // ---- the interface itself
 // ------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ class CommunicatorTest : public testing::TestWithParam<Variant> {
     if (GetParam().gpu_tensors) device = {DeviceType::cuda, 0};
     if (GetParam().via != Via::nccl) return;
     if (!a_gpu_for_each_rank(*c)) GTEST_SKIP() << "needs a GPU for each rank";
-    c = nccl_communicator(std::move(c), test_device());
+    c = nccl_communicator(std::move(c), test_device(), {.even_alone = true});
     if (GetParam().gpu_tensors) device = test_device();
   }
   bool sums_are_rounded() const { return GetParam().via == Via::nccl && GetParam().gpu_tensors; }
