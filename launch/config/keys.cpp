@@ -113,7 +113,7 @@ void add_train(std::vector<ConfigKey>& keys, Config& c) {
                           kHarmless));
   keys.push_back(
       flag_key("train.tf32", t.cuda.tf32, "GPUs: products in fp32 round their operands to TF32"));
-  keys.push_back(flag_key("train.exact_dropout", t.cuda.exact_attention_dropout,
+  keys.push_back(flag_key("train.exact_attention_dropout", t.cuda.exact_attention_dropout,
                           "GPUs: attention's dropout masks as on CPUs and on any layout, slower"));
   keys.push_back(whole_key("parallel.tensor", c.parallel.tensor, {1, 4096},
                            "ranks that share one copy of the model; data = ranks / tensor",

@@ -60,7 +60,7 @@ std::string file_of(const std::filesystem::path& run, const std::string& name) {
 TEST(EmulatedProgram, TrainsAsOnTheCpu) { expect_close(train(kGpu), train(kCpu), 1e-4); }
 
 TEST(EmulatedProgram, TrainsInBf16AsOnTheCpu) {
-  const std::string bf16 = "--set train.precision=bf16 --set train.exact_dropout=true";
+  const std::string bf16 = "--set train.precision=bf16 --set train.exact_attention_dropout=true";
   expect_close(train(kGpu, bf16), train(kCpu, bf16), 3e-2);
 }
 
