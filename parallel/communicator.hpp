@@ -65,7 +65,8 @@ class Communicator {
 
   // Ranks with one color form a group, ordered by key. Collective over this group.
   virtual std::unique_ptr<Communicator> split(int color, int key) const = 0;
-  // The same ranks with an own message space: for a second thread.
+  // The same ranks with an own message space: for a second thread. Its tensors are on the host, for
+  // the compute stream takes the work of all threads in one order, which must be that of all ranks.
   std::unique_ptr<Communicator> duplicate() const { return split(0, rank()); }
 };
 
