@@ -1,6 +1,6 @@
 // Attention, backward: the probabilities are computed again from the saved log-sum-exp, once by the
-// queries' blocks for dq and once by the keys' blocks for dk and dv. So each gradient has one owner,
-// who sums it in a fixed order: seven products of tiles instead of five, but no atomics.
+// queries' blocks for dq and once by the keys' blocks for dk and dv. So each gradient has one
+// owner, who sums it in a fixed order: seven products of tiles instead of five, but no atomics.
 //
 // Source: Dao, Fu, Ermon, Rudra, Re, "FlashAttention", 2022.
 #include "core/backend/cuda/attention_tiles.cuh"
@@ -139,10 +139,8 @@ __global__ void __launch_bounds__(kAttentionBlock)
     add_weighted_rows<D>(dv, shared->p, shared->dout);
     add_weighted_rows<D>(dk, shared->ds, shared->q);
   }
-  for (int r = 0; r < kOwn<D>; ++r) {
-    store_own_row<D>(dqkv, p, place, 3, 1, r, dk[r]);
-    store_own_row<D>(dqkv, p, place, 3, 2, r, dv[r]);
-  }
+  for (int r = 0; r < kOwn<D>; ++r) store_own_row<D>(dqkv, p, place, 3, 1, r, dk[r]);
+  for (int r = 0; r < kOwn<D>; ++r) store_own_row<D>(dqkv, p, place, 3, 2, r, dv[r]);
 }
 
 }  // namespace

@@ -75,10 +75,10 @@ __global__ void __launch_bounds__(kAttentionBlock)
     const float total = half_sum(sum[r]);
     const float inverse = total == 0 ? 0 : 1 / total;  // a row without keys gives zeros
     for (float& m : mixed[r]) m *= inverse;
-    store_own_row<D>(out, p, place, 1, 0, r, mixed[r]);
     if (half_lane() == 0 && query < p.tokens)
       lse_BhT[place.statistic(p, query)] = highest[r] + logf(total);
   }
+  for (int r = 0; r < kOwn<D>; ++r) store_own_row<D>(out, p, place, 1, 0, r, mixed[r]);
 }
 
 }  // namespace

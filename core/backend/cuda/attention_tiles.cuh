@@ -150,7 +150,9 @@ __device__ void store_own_row(T* fused, const AttentionParams& p, AttentionPlace
     if (p.packed && c < p.d) {
       store_pack<4>(to + c, four);
     } else {
-      for (int k = 0; k < 4 && c + k < p.d; ++k) to[c + k] = from_float<T>(four[k]);
+      for (int k = 0; k < 4; ++k) {
+        if (c + k < p.d) to[c + k] = from_float<T>(four[k]);
+      }
     }
   }
 }

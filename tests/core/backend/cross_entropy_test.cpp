@@ -166,7 +166,8 @@ TEST(CrossEntropy, ScalesTheGradient) {
 
 TEST(CrossEntropy, GivesTheSameBitsEveryTime) {
   for (const DType dtype : test_dtypes()) {
-    for (const auto& [rows, columns] : {std::pair(31, 5003), {3001, 11}}) {  // the join's many rows
+    for (const auto& [rows, columns] :
+         {std::pair(31, 5003), {on_cpu() ? 3001 : 701, 11}}) {  // the join's many rows
       const Tensor logits = make_random({rows, columns}, 1, dtype, 6);
       std::vector<std::int32_t> values;
       for (int n = 0; n < rows; ++n) values.push_back(n % 5 == 0 ? -1 : n * 150 % columns);
