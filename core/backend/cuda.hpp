@@ -40,7 +40,8 @@ struct CudaOptions {
   // want.
   bool tf32 = false;
   // The first call of each matrix product times cuBLASLt's first few algorithms and keeps the
-  // fastest. What it keeps, and so the rounding, may differ between ranks and between runs.
+  // fastest. What it keeps, and so the rounding, may differ between ranks and between runs: not
+  // done where `deterministic` asks for the same bits.
   bool time_products = false;
 };
 void set_cuda_options(const CudaOptions& options);

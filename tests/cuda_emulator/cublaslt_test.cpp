@@ -100,6 +100,15 @@ TEST(CublasLtProducts, AreTimedOnRequestAndOnlyOnce) {
   EXPECT_EQ(without[0], 1U);
 }
 
+TEST(CublasLtProducts, AreNotTimedWhereTheBitsMustStay) {
+  const Tensor a = make_random({43, 3}, 1), b = make_random({3, 11}, 2);
+  set_cuda_options({.deterministic = true, .exact_attention_dropout = true, .time_products = true});
+  const std::size_t before = cublaslt_calls().products;
+  product(a, b, {}, DType::f32);
+  set_cuda_options({.exact_attention_dropout = true});
+  EXPECT_EQ(cublaslt_calls().products, before + 1);
+}
+
 // A call of the library itself, right unless a test spoils it: D[3, 2] = A[3, k] B[k, 2] + bias.
 struct Call {
   cudaDataType_t ab_type = CUDA_R_16BF, d_type = CUDA_R_16BF;

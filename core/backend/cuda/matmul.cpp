@@ -82,7 +82,8 @@ cublasStatus_t CudaBackend::CublasLt::multiply(Tensor& c, const Tensor& a, const
   LtSignature signature = signature_of(c, a, b, args);
   const CudaOptions options = cuda_options();
   signature.tf32 = signature.dtype == DType::f32 && options.tf32;
-  LtProduct& product = products.get(signature, options.time_products ? 8 : 1);
+  const bool timed = options.time_products && !options.deterministic;
+  LtProduct& product = products.get(signature, timed ? 8 : 1);
   if (product.status() != CUBLAS_STATUS_SUCCESS) return product.status();
   if (product.workspace_bytes() > 0 && !workspace)
     workspace = Tensor({static_cast<std::int64_t>(workspace_limit)}, DType::u8, c.device());
