@@ -18,14 +18,37 @@ namespace {
 
 constexpr std::size_t kGrain = 2;  // bytes: the smallest elements that kernels share out
 
-// Who accessed and when; 0 is nobody.
-struct Stamp {
-  std::uint64_t serial : 24;  // of the block
-  std::uint64_t thread : 10;
-  std::uint64_t block_epoch : 14;
-  std::uint64_t warp_epoch : 13;
-  std::uint64_t bytes : 2;   // which of the grain's two
-  std::uint64_t atomic : 1;  // atomic accesses are ordered among themselves
+// Who accessed and when; 0 is nobody. What tells most accesses apart comes first, so that one
+// comparison of all bits above does for them.
+class Stamp {
+ public:
+  Stamp() = default;
+  Stamp(std::uint32_t serial, std::uint32_t block_epoch, unsigned thread, std::uint32_t warp_epoch,
+        unsigned bytes, bool atomic)
+      : bits_(std::uint64_t{serial} << 40 | std::uint64_t{block_epoch} << 26 |
+              std::uint64_t{thread} << 16 | warp_epoch << 3 | bytes << 1 | (atomic ? 1U : 0U)) {}
+
+  std::uint32_t serial() const { return static_cast<std::uint32_t>(bits_ >> 40); }  // of the block
+  unsigned thread() const { return bits_ >> 16 & 1023; }
+  std::uint32_t warp_epoch() const { return bits_ >> 3 & 8191; }
+  unsigned bytes() const { return bits_ >> 1 & 3; }  // which of the grain's two
+  bool atomic() const { return (bits_ & 1) != 0; }   // these are ordered among themselves
+  Stamp with_bytes(unsigned bytes) const {
+    Stamp s = *this;
+    s.bits_ = (bits_ & ~std::uint64_t{6}) | bytes << 1;
+    return s;
+  }
+
+  bool operator==(const Stamp&) const = default;
+  bool same_block(const Stamp& o) const { return (bits_ ^ o.bits_) >> 40 == 0; }
+  bool same_block_epoch(const Stamp& o) const { return (bits_ ^ o.bits_) >> 26 == 0; }
+  bool same_thread(const Stamp& o) const { return same_block(o) && thread() == o.thread(); }
+  bool same_warp(const Stamp& o) const {
+    return same_block(o) && thread() / kWarp == o.thread() / kWarp;
+  }
+
+ private:
+  std::uint64_t bits_ = 0;
 };
 
 struct Cell {
@@ -34,7 +57,7 @@ struct Cell {
   const void* read_by;
 };
 
-constexpr std::uint32_t kSerials = 1U << 24, kEpochs = 1U << 13;
+constexpr std::uint32_t kSerials = 1U << 24, kBlockEpochs = 1U << 14, kWarpEpochs = 1U << 13;
 
 Cell* reserve(std::size_t bytes) {
   void* p = mmap(nullptr, bytes / kGrain * sizeof(Cell), PROT_READ | PROT_WRITE,
@@ -96,20 +119,24 @@ struct Visit {
 };
 
 // Whether an earlier access may happen at the same time as this one.
-bool unordered(const Stamp& earlier, const Visit& v) {
-  if ((earlier.bytes & v.me.bytes) == 0 || (earlier.atomic != 0 && v.me.atomic != 0)) return false;
-  if (earlier.serial != v.me.serial)
-    return !v.shared && earlier.serial >= launch_serial && !v.t.block->grid().fenced;
-  if (earlier.thread == v.me.thread || earlier.block_epoch != v.me.block_epoch) return false;
-  return earlier.thread / kWarp != v.me.thread / kWarp || earlier.warp_epoch == v.me.warp_epoch;
+inline bool unordered(const Stamp& earlier, const Visit& v) {
+  if (!earlier.same_block_epoch(v.me)) {
+    // Other blocks run at the same time, until one of them has made a fence.
+    if (v.shared || earlier.serial() < launch_serial || earlier.same_block(v.me)) return false;
+    if (v.t.block->grid().fenced) return false;
+  } else if (earlier.thread() == v.me.thread() ||
+             (earlier.same_warp(v.me) && earlier.warp_epoch() != v.me.warp_epoch())) {
+    return false;
+  }
+  return (earlier.bytes() & v.me.bytes()) != 0 && !(earlier.atomic() && v.me.atomic());
 }
 
 std::string who(const Stamp& stamp, const Visit& v) {
   const dim3& b = v.t.block->grid().block;
-  const auto i = static_cast<unsigned>(stamp.thread);
+  const unsigned i = stamp.thread();
   std::string name = "thread " + str(uint3{i % b.x, i / b.x % b.y, i / b.x / b.y});
-  if (stamp.serial != v.me.serial)
-    name += " of block number " + std::to_string(stamp.serial - launch_serial);
+  if (!stamp.same_block(v.me))
+    name += " of block number " + std::to_string(stamp.serial() - launch_serial);
   return name;
 }
 
@@ -125,41 +152,36 @@ std::string who(const Stamp& stamp, const Visit& v) {
   fail_in_kernel(v.t, message);
 }
 
-bool in_use(const Stamp& s, const Visit& v) {
-  return v.shared ? s.serial == v.me.serial : s.serial >= launch_serial;
+inline bool in_use(const Stamp& s, const Visit& v) {
+  return v.shared ? s.same_block(v.me) : s.serial() >= launch_serial;
 }
 
-void visit(Cell& cell, const Visit& v) {
+void write(Cell& cell, const Visit& v) {
+  if (cell.writer == v.me) return;  // whoever has read since was compared with that write
   if (unordered(cell.writer, v)) fail_race(v, cell.writer, true, cell.written_by);
-  if (v.access == Access::write) {
-    if (unordered(cell.reader, v)) fail_race(v, cell.reader, false, cell.read_by);
-    if (unordered(cell.other_reader, v)) fail_race(v, cell.other_reader, false, cell.read_by);
-    if (v.fixed && !in_use(cell.writer, v)) v.t.block->static_shared_bytes += kGrain;
-    // Of a grain that one thread writes byte by byte, both bytes count.
-    const Stamp& w = cell.writer;
-    const bool again = w.serial == v.me.serial && w.thread == v.me.thread &&
-                       w.block_epoch == v.me.block_epoch && w.warp_epoch == v.me.warp_epoch;
-    const unsigned bytes = (again ? w.bytes : 0U) | v.me.bytes;
-    cell.writer = v.me;
-    cell.writer.bytes = bytes & 3;
-    cell.written_by = v.caller;
-    return;
-  }
+  if (unordered(cell.reader, v)) fail_race(v, cell.reader, false, cell.read_by);
+  if (unordered(cell.other_reader, v)) fail_race(v, cell.other_reader, false, cell.read_by);
+  if (v.fixed && !in_use(cell.writer, v)) v.t.block->static_shared_bytes += kGrain;
+  // Of a grain that one thread writes byte by byte, both bytes count.
+  const unsigned before = cell.writer.bytes();
+  const bool again = cell.writer.with_bytes(0) == v.me.with_bytes(0);
+  cell.writer = again ? v.me.with_bytes(before | v.me.bytes()) : v.me;
+  cell.written_by = v.caller;
+}
+
+void read(Cell& cell, const Visit& v) {
+  if (cell.reader == v.me) return;  // whoever has written since was compared with that read
+  if (unordered(cell.writer, v)) fail_race(v, cell.writer, true, cell.written_by);
   if (v.shared && !in_use(cell.writer, v)) {
     leave_kernel();
     fail_in_kernel(v.t, "reads shared memory that no thread of the block has written, at " +
                             source_line(v.caller));
   }
   // Two readers are kept, of different warps where there are such.
-  const Stamp& r = cell.reader;
-  const bool same_thread = r.serial == v.me.serial && r.thread == v.me.thread;
-  if (!same_thread && in_use(r, v)) {
-    const Stamp& o = cell.other_reader;
-    const bool same_warp = r.serial == v.me.serial && r.thread / kWarp == v.me.thread / kWarp;
-    const bool other_is_older = !in_use(o, v) || o.serial != v.me.serial ||
-                                o.block_epoch != v.me.block_epoch ||
-                                o.thread / kWarp == v.me.thread / kWarp;
-    if (!same_warp || other_is_older) cell.other_reader = r;
+  const Stamp &r = cell.reader, &o = cell.other_reader;
+  if (in_use(r, v) && !r.same_thread(v.me)) {
+    const bool other_is_older = !o.same_block_epoch(v.me) || o.same_warp(v.me);
+    if (!r.same_warp(v.me) || other_is_older) cell.other_reader = r;
   }
   cell.reader = v.me;
   cell.read_by = v.caller;
@@ -169,8 +191,11 @@ void visit_all(Cell* cells, std::size_t offset, Visit& v) {
   const std::size_t end = offset + v.bytes;
   for (std::size_t grain = offset / kGrain; grain * kGrain < end; ++grain) {
     const std::size_t first = grain * kGrain;
-    v.me.bytes = (offset <= first ? 1U : 0U) | (end >= first + kGrain ? 2U : 0U);
-    visit(cells[grain], v);
+    v.me = v.me.with_bytes((offset <= first ? 1U : 0U) | (end >= first + kGrain ? 2U : 0U));
+    if (v.access == Access::write)
+      write(cells[grain], v);
+    else
+      read(cells[grain], v);
   }
 }
 
@@ -209,15 +234,10 @@ void check(const void* p, std::size_t bytes, Access access, bool atomic, const v
   const Thread& t = *current_thread;
   if (t.fibre->holds(p)) return;
   if (shared_cells == nullptr) shared_cells = new SharedCells;
-  if (t.block_epoch >= kEpochs || t.warp_epoch >= kEpochs)
+  if (t.block_epoch >= kBlockEpochs || t.warp_epoch >= kWarpEpochs)
     fail_in_kernel(leave_kernel(), "more barriers than the race check counts; take a smaller case");
   Visit v{.t = t,
-          .me = {.serial = t.block->serial() % kSerials,
-                 .thread = t.linear % kMaxThreads,
-                 .block_epoch = t.block_epoch % kEpochs,
-                 .warp_epoch = t.warp_epoch % kEpochs,
-                 .bytes = 0,
-                 .atomic = atomic ? 1U : 0U},
+          .me = {t.block->serial(), t.block_epoch, t.linear, t.warp_epoch, 0, atomic},
           .bytes = bytes,
           .access = access,
           .caller = caller,
