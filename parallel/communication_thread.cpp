@@ -7,6 +7,8 @@
 #include <mutex>
 #include <utility>
 
+#include "core/backend/range.hpp"
+
 namespace weft {
 
 // Owned by both sides, so that a thread left behind keeps what it uses.
@@ -34,6 +36,7 @@ void CommunicationThread::Shared::run() {
     lock.unlock();
     std::exception_ptr failure;
     try {
+      const Range range("all-reduce");
       communicator->all_reduce(x, ReduceOp::sum);
     } catch (...) {
       failure = std::current_exception();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include "core/backend/cuda.hpp"
 #include "launch/config/values.hpp"
 #include "launch/console.hpp"
 #include "launch/process.hpp"
@@ -32,6 +33,10 @@ std::string layout_line(const Config& config, Mesh& mesh) {
     s += fmt::format(" (data {} x tensor {})", mesh.data().size(), mesh.tensor().size());
   s += fmt::format(", {} thread{} each", omp_get_max_threads(),
                    omp_get_max_threads() == 1 ? "" : "s");
+  if (mesh.device().type == DeviceType::cuda) {
+    const auto gpu = cuda_report().gpus.at(static_cast<std::size_t>(mesh.device().index));
+    s += ", on " + gpu.name;
+  }
   const std::int64_t micro_batches =
       config.train.global_batch / (config.train.micro_batch * mesh.data().size());
   return s + fmt::format("; {} micro-batch{} of {} per step", micro_batches,
