@@ -64,6 +64,7 @@ std::string source_line(const void* instruction) {
   while (!line.empty() && line.back() == '\n') line.pop_back();
   // From the top of the sources: the compiler may have been called anywhere.
   if (const std::size_t up = line.rfind("../"); up != std::string::npos) line.erase(0, up + 3);
+  if (const std::size_t note = line.find(" ("); note != std::string::npos) line.erase(note);
   return line.empty() ? "(no debug information)" : line;
 }
 
