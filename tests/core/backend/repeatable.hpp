@@ -1,4 +1,5 @@
-// Whether a kernel gives the same bits each time: on the CPU with 1, 2 and 3 threads.
+// Whether a kernel gives the same bits each time: on the CPU with 1, 2 and 3 threads, on a device
+// in two runs.
 #pragma once
 
 #include <functional>
@@ -15,8 +16,9 @@ namespace weft {
 inline testing::AssertionResult repeatable(const std::function<std::vector<Tensor>()>& compute) {
   const int before = omp_get_max_threads();
   std::vector<std::vector<Tensor>> results;
-  for (const int threads : {1, 2, 3}) {
-    if (on_cpu()) omp_set_num_threads(threads);
+  const std::vector<int> runs = on_cpu() ? std::vector{1, 2, 3} : std::vector{before, before};
+  for (const int threads : runs) {
+    omp_set_num_threads(threads);
     results.push_back(compute());
   }
   omp_set_num_threads(before);
