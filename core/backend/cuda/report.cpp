@@ -1,6 +1,7 @@
 // What CUDA finds on this machine.
 #include <string>
 
+#include <cublasLt.h>
 #include <cuda_runtime.h>
 
 #include "core/backend/cuda.hpp"
@@ -33,6 +34,9 @@ CudaReport cuda_report() {
   report.runtime = version(runtime);
   report.driver = version(driver);
   report.cudnn = cudnn_version();
+  const std::size_t cublaslt = cublasLtGetVersion();  // 130100 is 13.1.0
+  report.cublaslt = std::to_string(cublaslt / 10000) + "." + std::to_string(cublaslt / 100 % 100) +
+                    "." + std::to_string(cublaslt % 100);
   int count = 0;
   const cudaError_t code = cudaGetDeviceCount(&count);
   cudaGetLastError();
