@@ -102,8 +102,9 @@ fi
 try doctor-rates weft doctor --gpu
 cat "$results/doctor-rates.log"
 
-for program in core_tensor core_backend core_ops core_autograd core_nn core_optim models models_bert; do
-  [ -x "bin/${program}_test" ] && try "$program" "${program}_test" --gtest_brief=1
+# A process for each suite: after a kernel that faults, a process can use its GPU no more.
+for suite in $(gpu_test --gtest_list_tests | grep -E '^[A-Za-z_/0-9]+\.' | grep -v 'OnCpu\.' | sort -u); do
+  try "${suite%.}" gpu_test --gtest_filter="$suite*" --gtest_brief=1
 done
 for ranks in 1 2 4; do
   try "parallel-$ranks-ranks" mpirun -np $ranks --bind-to none "$here/bin/parallel_test" --gtest_brief=1
@@ -112,8 +113,8 @@ try training tests/launch/device_training.sh bin/weft tests/data/corpus/train.tx
 cat "$results/training.log"
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck synccheck; do
-    try "sanitizer-$tool" compute-sanitizer --tool $tool --error-exitcode 1 \
-      "$here/bin/core_backend_test" --gtest_brief=1
+    try "sanitizer-$tool" timeout 300 compute-sanitizer --tool $tool --error-exitcode 1 \
+      "$here/bin/gpu_test" --gtest_brief=1 --gtest_filter='*AgreesWithFp64*:*OfNothing*'
   done
 else
   echo "compute-sanitizer is not installed: left out"

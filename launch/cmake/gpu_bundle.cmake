@@ -3,10 +3,9 @@
 # plugins included. tests/gpu.sh makes it and, unpacked there, runs it.
 set(nvidia_libraries "^lib(cuda|cublas|cublasLt|cudart|cudnn[a-z_]*|nccl|nvrtc[a-z-]*|nvJitLink)\\.so")
 
-get_property(bundle_programs DIRECTORY tests PROPERTY BUILDSYSTEM_TARGETS)
-list(FILTER bundle_programs INCLUDE REGEX "_test$")
-if(TARGET training_step)
-  list(APPEND bundle_programs training_step)
+set(bundle_programs gpu_test parallel_test)
+if(WEFT_BUILD_BENCHMARKS)
+  list(APPEND bundle_programs training_step kernels)
 endif()
 set_target_properties(${bundle_programs} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/weft")
 foreach(program weft ${bundle_programs})
