@@ -3,6 +3,6 @@
 
 namespace weft {
 
-void note_fp64_error(double) {}
+void note_fp64_error(double, DType) {}
 
 }  // namespace weft

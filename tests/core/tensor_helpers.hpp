@@ -191,7 +191,7 @@ testing::AssertionResult close(const std::vector<Got>& got, const std::vector<Wa
 inline testing::AssertionResult close(const Tensor& got, const std::vector<double>& want,
                                       double relative, double absolute = 0) {
   const std::vector<double> values = to_vector<double>(got);
-  if (values.size() == want.size()) note_fp64_error(worst_error(values, want));
+  if (values.size() == want.size()) note_fp64_error(worst_error(values, want), got.dtype());
   return close(values, want, relative, absolute);
 }
 

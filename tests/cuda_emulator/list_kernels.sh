@@ -28,14 +28,19 @@ awk -F '\t' -v declared="$declared" '
   # An error counts for a kernel when few others ran before the check; of all programs, the fewest decide.
   $1 == "kernel" && $3 != "" {
     launches[$2] += $4; checks[$2] += $5; where[$2] = $3
-    if ($7 > 0 && (!($2 in among) || $7 < among[$2])) { among[$2] = $7; worst[$2] = $6 }
-    else if ($7 > 0 && $7 == among[$2] && $6 > worst[$2]) worst[$2] = $6
+    for (bits = 32; bits >= 16; bits -= 16) {
+      error = bits == 32 ? $6 : $8; few = bits == 32 ? $7 : $9; k = $2 " " bits
+      if (few > 0 && (!(k in among) || few < among[k])) { among[k] = few; worst[k] = error }
+      else if (few > 0 && few == among[k] && error > worst[k]) worst[k] = error
+    }
   }
+  function shown(k) { return k in worst ? worst[k] : "-" }
   END {
-    printf "%-40s %-45s %9s %7s  %s\n", "kernel", "file", "launches", "cases", "worst error against fp64"
+    print "Worst errors against fp64, of results with 32 bits or more, and of results rounded to 16:"
+    printf "%-40s %-45s %9s %7s  %-9s %s\n", "kernel", "file", "launches", "cases", "32 bits", "16 bits"
     for (i = 1; i <= n; ++i) {
       k = names[i]
-      printf "%-40s %-45s %9d %7d  %s\n", k, file[k], launches[k], checks[k], k in worst ? worst[k] : "-"
+      printf "%-40s %-45s %9d %7d  %-9s %s\n", k, file[k], launches[k], checks[k], shown(k " 32"), shown(k " 16")
       if (!launches[k]) wrong[++bad] = k " (" file[k] ") is never launched by a test"
       else if (!checks[k]) wrong[++bad] = k " (" file[k] ") is never held against fp64"
     }

@@ -22,17 +22,13 @@ namespace cuda_emulator {
 
 namespace {
 
-struct Kernel {
-  std::string file;
-  long launches = 0;
-  long checks = 0;
-  // The worst error against fp64, from the checks that came after the fewest kernels: those tell
-  // most about this one.
+// The worst error against fp64, from the checks that came after the fewest kernels: those tell most
+// about a kernel.
+struct Worst {
   double worst = 0;
   std::size_t among = 0;  // how many kernels that were; 0 before any check
 
-  void add_check(double error, std::size_t kernels) {
-    ++checks;
+  void add(double error, std::size_t kernels) {
     if (among == 0 || kernels < among) {
       among = kernels;
       worst = error;
@@ -40,6 +36,13 @@ struct Kernel {
       worst = std::max(worst, error);
     }
   }
+};
+
+struct Kernel {
+  std::string file;
+  long launches = 0;
+  long checks = 0;
+  Worst wide, half;  // of results with 32 bits and more, and with 16: those were rounded once more
 };
 
 struct Barrier {
@@ -64,8 +67,9 @@ struct Report {
     std::FILE* out = std::fopen(path.c_str(), "w");
     if (out == nullptr) fail("cannot write " + path);
     for (const auto& [name, k] : kernels)
-      std::fprintf(out, "kernel\t%s\t%s\t%ld\t%ld\t%.3g\t%zu\n", name.c_str(), k.file.c_str(),
-                   k.launches, k.checks, k.worst, k.among);
+      std::fprintf(out, "kernel\t%s\t%s\t%ld\t%ld\t%.3g\t%zu\t%.3g\t%zu\n", name.c_str(),
+                   k.file.c_str(), k.launches, k.checks, k.wide.worst, k.wide.among, k.half.worst,
+                   k.half.among);
     for (const auto& [site, b] : barriers)
       for (const std::string& t : b.tests)
         std::fprintf(out, "barrier\t%s:%u\t%s\t%s\t%s\t%.3f\n", site.first.c_str(), site.second,
@@ -125,11 +129,14 @@ void report_test_ends(double seconds) {
 
 }  // namespace cuda_emulator
 
-void weft::note_fp64_error(double relative) {
+void weft::note_fp64_error(double relative, DType dtype) {
   using namespace cuda_emulator;
   if (settings().report.empty()) return;
   Report& r = report();
   const std::scoped_lock lock(r.mutex);
   r.checked = true;
-  for (Kernel* k : r.since_check) k->add_check(relative, r.since_check.size());
+  for (Kernel* k : r.since_check) {
+    ++k->checks;
+    (size_of(dtype) == 2 ? k->half : k->wide).add(relative, r.since_check.size());
+  }
 }

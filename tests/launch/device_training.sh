@@ -2,8 +2,9 @@
 # A short BERT run on the GPU against the same run on the CPU: device_training.sh WEFT CORPUS [STEPS]
 #
 # WEFT is a program with the CUDA backend, or the tests' one with an emulated device. Checks that the losses follow the
-# CPU's, that a repetition has the same bits, that a resumed run has the bits of an undisturbed one, that two ranks
-# follow one, and that bf16 and fp16 train. Prints the largest difference of each.
+# CPU's, that a repetition has the same bits, that a resumed run has the bits of an undisturbed one, in fp32 and in bf16
+# with train.deterministic, that two ranks follow one, and that bf16 and fp16 train. Prints the largest difference of
+# each. Attention's dropout has the CPU's masks where runs are compared with others than their own repetition.
 set -euo pipefail
 
 weft=$(realpath "${1:?usage: device_training.sh WEFT CORPUS [STEPS]}")
@@ -78,11 +79,21 @@ train resumed --device cuda --set train.steps="$steps" --set schedule.decay_step
 compare "fp32: stopped halfway and resumed" resumed on_gpu 0
 same_weights "fp32: stopped halfway and resumed, weights" resumed on_gpu
 
-train half_cpu --device cpu --precision bf16
-train half_gpu --device cuda --precision bf16
-compare "bf16: the GPU follows the CPU" half_gpu half_cpu 2e-2
-train f16_gpu --device cuda --precision fp16
-compare "fp16 with loss scaling follows fp32" f16_gpu on_gpu 2e-2
+train bf16_cpu --device cpu --precision bf16
+train bf16_gpu --device cuda --precision bf16 --set train.exact_attention_dropout=true
+compare "bf16: the GPU follows the CPU" bf16_gpu bf16_cpu 2e-2
+train fp16_gpu --device cuda --precision fp16 --set train.exact_attention_dropout=true
+compare "fp16 with loss scaling follows fp32" fp16_gpu on_gpu 2e-2
+
+# Attention by cuDNN: other masks, so the curves are alike in the large only.
+deterministic=(--device cuda --precision bf16 --set train.deterministic=true)
+train fixed "${deterministic[@]}"
+compare "bf16, cuDNN's dropout: like the CPU" fixed bf16_cpu 0.15
+train fixed_again "${deterministic[@]}"
+compare "bf16, deterministic: the same run again" fixed_again fixed 0
+train fixed_resumed "${deterministic[@]}" --set train.steps="$((steps / 2))" --set schedule.decay_steps="$steps"
+train fixed_resumed "${deterministic[@]}" --set train.steps="$steps" --set schedule.decay_steps="$steps"
+same_weights "bf16, deterministic: stopped halfway and resumed, weights" fixed_resumed fixed
 
 if command -v mpirun >/dev/null; then
   for layout in "2 1" "2 2"; do
