@@ -1,6 +1,6 @@
 // Elementary functions without branches, shared by CPU and CUDA. On a CPU a plain loop over an
-// array that calls them becomes SIMD; on a GPU they are some 20 instructions, which is about what
-// it has time for while 16-bit elements arrive from memory.
+// array that calls them becomes SIMD; on a GPU they are about a dozen multiply-adds and one fast
+// division, or the GPU's own instruction.
 //
 // The coefficients are minimax fits of our own (fit_fast_math.py); the errors stated are the
 // largest over all floats tried on a CPU in tests/core/backend/fast_math_test.cpp. A GPU divides to
