@@ -30,8 +30,8 @@ struct NcclOptions {
 };
 
 // `host` goes on to carry host tensors, small values and what the ranks must agree on; tensors of
-// `device`, this rank's GPU, go through NCCL. Collective. Throws Error
-// in a build without NCCL, and when NCCL does not start.
+// `device`, this rank's GPU, go through NCCL. Collective. Throws Error in a build without NCCL, and
+// when NCCL does not start.
 std::unique_ptr<Communicator> nccl_communicator(std::unique_ptr<Communicator> host, Device device,
                                                 const NcclOptions& options = {});
 

@@ -24,13 +24,11 @@ constexpr Row kTable[] = {
     {"NVIDIA H100 80GB HBM3", 989.4, 494.7, 66.9, 3352},
     {"NVIDIA H100 PCIe", 756, 378, 51.2, 2039},
     {"NVIDIA H100 NVL", 835.5, 417.5, 60, 3900},
-    // "NVIDIA H200 Tensor Core GPU" data sheet. The SXM module's chip is the H100 SXM's: the rates
-    // to
-    // a decimal are that white paper's.
+    // "NVIDIA H200 Tensor Core GPU" data sheet. The SXM module's chip is the H100 SXM's, whose
+    // white paper gives the rates to a decimal.
     {"NVIDIA H200", 989.4, 494.7, 66.9, 4800},
     {"NVIDIA H200 NVL", 835.5, 417.5, 60, 4800},
-    // "NVIDIA HGX B200" data sheet, an eighth of the board's; the memory: "NVIDIA DGX B200",
-    // likewise.
+    // "NVIDIA HGX B200" data sheet, the memory "NVIDIA DGX B200" data sheet: an eighth of each.
     {"NVIDIA B200", 2250, 1125, 75, 8000},
     // "NVIDIA L40S" data sheet.
     {"NVIDIA L40S", 362.05, 183, 91.6, 864},

@@ -52,8 +52,7 @@ cublasStatus_t invalid(const char* call, const std::string& why) {
 
 std::size_t bytes_of(cudaDataType_t type) { return type == CUDA_R_32F ? 4 : 2; }
 
-// ---- rules
-// ---------------------------------------------------------------------------------------
+// ---- rules --------------------------------------------------------------------------------------
 struct Problem {
   const Descriptor& op;
   const Layout &a, &b, &c, &d;
@@ -111,8 +110,7 @@ std::uint64_t alignment_of(const void* p) {
   return address == 0 ? 256 : std::min<std::uint64_t>(256, address & (~address + 1));
 }
 
-// ---- arithmetic
-// ----------------------------------------------------------------------------------
+// ---- arithmetic ---------------------------------------------------------------------------------
 float load(const void* p, cudaDataType_t type, std::int64_t i) {
   if (type == CUDA_R_32F) return static_cast<const float*>(p)[i];
   if (type == CUDA_R_16BF) return static_cast<float>(static_cast<const weft::bfloat16*>(p)[i]);
@@ -222,8 +220,7 @@ NoEpilogues::~NoEpilogues() { --no_epilogues; }
 
 using namespace cuda_emulator;
 
-// ---- the API
-// -------------------------------------------------------------------------------------
+// ---- the API ------------------------------------------------------------------------------------
 const char* cublasLtGetStatusName(cublasStatus_t status) {
   switch (status) {
     case CUBLAS_STATUS_SUCCESS:

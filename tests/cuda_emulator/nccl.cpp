@@ -177,8 +177,7 @@ std::shared_ptr<NcclRanks> part_of(NcclRanks& ranks, const Choice& mine, const I
   return part;
 }
 
-// ---- groups of calls
-// -----------------------------------------------------------------------------
+// ---- groups of calls ----------------------------------------------------------------------------
 
 struct Queued {
   std::shared_ptr<NcclRanks> ranks;

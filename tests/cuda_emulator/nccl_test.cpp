@@ -118,8 +118,7 @@ TEST_F(EmulatedNccl, OperationsAreCapturedIntoAGraph) {
   cudaGraphDestroy(graph);
 }
 
-// ---- the interface itself
-// ------------------------------------------------------------------------
+// ---- the interface itself -----------------------------------------------------------------------
 
 class NcclInterface : public EmulatedNccl {
  protected:
