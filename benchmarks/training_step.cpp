@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "benchmarks/gpt2.hpp"
 #include "core/autograd/backward.hpp"
 #include "core/backend/cuda.hpp"
+#include "core/backend/gpu_peaks.hpp"
 #include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
@@ -254,10 +256,12 @@ std::int64_t peak_memory(Device device) {
   return std::int64_t{1024} * usage.ru_maxrss;
 }
 
-std::string name_of_device(Device device) {
-  return device.type == DeviceType::cpu
-             ? "cpu"
-             : cuda_report().gpus[static_cast<std::size_t>(device.index)].name;
+// Name and, as far as it is known, the data sheet's rate of products in this precision.
+Json about_device(const TensorOptions& tensors) {
+  if (tensors.device.type == DeviceType::cpu) return {{"device", "cpu"}};
+  const std::string name = cuda_report().gpus[static_cast<std::size_t>(tensors.device.index)].name;
+  const std::optional<GpuPeaks> peaks = gpu_peaks(name);
+  return {{"device", name}, {"peak_flops", peaks ? peaks->flops(tensors.dtype) : 0}};
 }
 
 void run(const Options& options) {
@@ -266,10 +270,11 @@ void run(const Options& options) {
   double loss = 0;
   for (int i = 0; i < options.warmup; ++i) loss = step().loss;
   const std::string version = version_text();
-  say({{"ready", version.substr(0, version.find('\n'))},
-       {"device", name_of_device(options.tensors.device)},
-       {"parameters", step.size()},
-       {"loss", loss}});
+  Json ready = about_device(options.tensors);
+  ready["ready"] = version.substr(0, version.find('\n'));
+  ready["parameters"] = step.size();
+  ready["loss"] = loss;
+  say(ready);
 
   std::string line;
   while (std::getline(std::cin, line)) {

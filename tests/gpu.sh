@@ -4,7 +4,8 @@
 #   tests/gpu.sh pack    in the sources, on a machine with or without a GPU: builds, and makes the archive
 #                        build/cuda/weft-gpu-tests-*.tar.gz (under 60 MB)
 #   tests/gpu.sh archive BUILD-FOLDER    the archive alone, of a finished build
-#   ./gpu.sh [RESULTS]   in the unpacked archive: runs everything; logs and figures into RESULTS (./results)
+#   ./gpu.sh [RESULTS]   in the unpacked archive: runs everything; logs and figures into RESULTS (./results).
+#                        BENCHMARK=1 also compares with PyTorch, LIMIT is the seconds a part may take (300)
 #
 # Status 0 when all passed, 1 when something failed, 77 when there is no GPU: then only the start was tried.
 set -uo pipefail
@@ -40,7 +41,7 @@ case ${1:-} in
     exit
     ;;
   -h | --help)
-    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 0
     ;;
 esac
@@ -129,5 +130,9 @@ if command -v compute-sanitizer >/dev/null; then
   done
 else
   echo "compute-sanitizer is not installed: left out"
+fi
+if [ "${BENCHMARK:-}" = 1 ]; then
+  LIMIT=1500 try benchmark benchmarks/gpu_vs_pytorch bin "$results/benchmark"
+  cat "$results/benchmark.log"
 fi
 finish

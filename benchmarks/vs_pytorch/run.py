@@ -113,6 +113,7 @@ def compare(options, precision):
         print(f"{precision}: round {number + 1} of {options.rounds}: {medians}", file=sys.stderr)
     for worker in workers:
         worker.finish()
+    weft_worker = workers[0]
     sides = [w.summary() for w in workers]
     losses = [s["last_loss"] for s in sides]
     if max(losses) - min(losses) > 0.3:  # random words: all stay near log(vocabulary)
@@ -122,7 +123,8 @@ def compare(options, precision):
     return {
         "precision": precision,
         "parameters": counts.pop(),
-        "device": workers[1].about["device"],
+        "device": weft_worker.about["device"],
+        "peak_flops": 1e12 * options.peak_tflops or weft_worker.about.get("peak_flops", 0),
         "sides": sides,
         "best_pytorch": torch["name"],
         "speed_ratio": torch["median_s"] / weft["median_s"],
@@ -131,16 +133,16 @@ def compare(options, precision):
 
 
 def table(results, options):
-    peak = options.peak_tflops
     lines = [
         "| model | precision | side | median s/step | quartiles | sequences/s | tokens/s | MFU | peak memory | loss |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
+        peak = result["peak_flops"]
         for side in result["sides"]:
             low, high = side["quartiles_s"]
             rate = options.batch / side["median_s"]
-            mfu = f"{100 * flops_of_step(options) / side['median_s'] / (peak * 1e12):.1f}%" if peak else "-"
+            mfu = f"{100 * flops_of_step(options) / side['median_s'] / peak:.1f}%" if peak else "-"
             lines.append(
                 f"| {options.model} {options.batch} x {options.length} | {result['precision']} | {side['name']} "
                 f"| {side['median_s']:.4f} | {low:.4f} - {high:.4f} | {rate:.2f} | {rate * options.length:.0f} | {mfu} "
@@ -177,7 +179,7 @@ def main():
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--masked", type=int, help="masked places of a batch (15%%)")
     parser.add_argument("--layers", type=int, default=0, help="fewer layers, for a trial (0: the model's)")
-    parser.add_argument("--peak-tflops", type=float, default=0, help="of the device, for MFU (989.4: H100, H200 in bf16)")
+    parser.add_argument("--peak-tflops", type=float, default=0, help="of the device, for MFU (a GPU's data sheet)")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
     parser.add_argument("--output", default=os.path.join(ROOT, "build/vs_pytorch.json"), help="the numbers as JSON")
     options = parser.parse_args()
