@@ -25,7 +25,8 @@ class Communicator {
   // all of a call, on all ranks, on the same kind of device. Those of no elements are let through.
   // On the host a call returns when the result is there. On a GPU a call is one more piece of work
   // of the compute stream: it takes what was issued before, its result is there for what is issued
-  // later, and the host does not wait for it (a communicator that stages through host memory does).
+  // later, and the host does not wait for it. It does where a communicator stages through host
+  // memory, and in NCCL's first calls, which connect the ranks: until all of them have come so far.
   // A failed call throws Error naming the operation, the rank, the shape and the dtype; what fails
   // on a GPU after its call has returned is thrown by the next call, whichever it is.
 
@@ -43,6 +44,9 @@ class Communicator {
   virtual void send(const Tensor& x, int to, int tag = 0) = 0;
   virtual void receive(Tensor& x, int from, int tag = 0) = 0;
   virtual void barrier() = 0;
+  // Throws what has failed on a GPU since its call has returned. Neither sends nor waits. After a
+  // failure tensors hold anything: before the use of what the host has waited for.
+  virtual void rethrow_failure() const {}
 
   // Control plane: small host values, whatever the device.
   virtual double all_reduce(double x, ReduceOp op) = 0;

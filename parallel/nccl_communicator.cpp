@@ -53,7 +53,8 @@ void sum(NcclGroup& group, const Tensor& x, ReduceOp op, cudaStream_t stream) {
 }
 
 // Reduces on a stream of its own: events make it follow the compute stream, and wait() makes the
-// compute stream follow it. The host waits for neither.
+// compute stream follow it. The host waits for neither, but for the other ranks in NCCL's first
+// calls.
 class NcclReducer final : public BackgroundReducer {
  public:
   explicit NcclReducer(std::shared_ptr<NcclGroup> group) : group_(std::move(group)) {}
@@ -111,6 +112,7 @@ class NcclCommunicator final : public Communicator {
   void receive(Tensor& x, int from, int tag) override;
 
   void barrier() override { host().barrier(); }
+  void rethrow_failure() const override { group_->watch().rethrow_failure(); }
   double all_reduce(double x, ReduceOp op) override { return host().all_reduce(x, op); }
   void all_reduce(std::span<std::int64_t> x, ReduceOp op) override { host().all_reduce(x, op); }
   std::string broadcast(const std::string& s, int root) override {
@@ -131,7 +133,7 @@ class NcclCommunicator final : public Communicator {
  private:
   // What goes on after NCCL has failed would be an error of other ranks only.
   Communicator& host() const {
-    group_->watch().rethrow_failure();
+    rethrow_failure();
     return *host_;
   }
   cudaStream_t stream() const { return group_->runtime().stream(); }
@@ -263,7 +265,9 @@ std::unique_ptr<Communicator> nccl_communicator(std::unique_ptr<Communicator> ho
     }
     return host;
   }
-  auto watch = std::make_shared<NcclWatch>(device, options);
+  NcclOptions watched = options;
+  watched.on_shared_gpu = {};  // may refer to what ends before the watch
+  auto watch = std::make_shared<NcclWatch>(device, watched);
   auto group = NcclGroup::make(std::move(watch), host->duplicate());
   return std::make_unique<NcclCommunicator>(std::move(host), std::move(group));
 }

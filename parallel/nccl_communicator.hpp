@@ -19,7 +19,8 @@ struct NcclOptions {
   // of. 0: never.
   std::chrono::milliseconds timeout = std::chrono::minutes(10);
   // NCCL wants a GPU for each rank. When ranks share one, rank 0 calls this once with a warning,
-  // and CUDA tensors go through host memory instead. Empty: that is an Error.
+  // before nccl_communicator() returns, and CUDA tensors go through host memory instead. Empty:
+  // that is an Error.
   std::function<void(const std::string&)> on_shared_gpu = {};
   // Called on a thread of its own when half a minute after a failure no call has thrown it yet: the
   // caller waits for something else, perhaps for ever. May end the process.

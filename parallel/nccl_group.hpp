@@ -42,7 +42,8 @@ class NcclGroup {
   NcclWatch& watch() const { return *watch_; }
   CudaRuntime& runtime() const { return CudaRuntime::of(watch_->device().index); }
 
-  // Puts an operation on the stream: call(comm) makes one call of NCCL, or a group of them.
+  // Puts an operation on the stream: call(comm) makes one call of NCCL, or a group of them. A first
+  // call of its kind waits for the other ranks, with which it connects, as long as the time-out.
   void issue(const NcclOperation& operation, cudaStream_t stream,
              const std::function<ncclResult_t(ncclComm_t)>& call);
 

@@ -119,6 +119,7 @@ StepResult accumulate_gradients(const PretrainingModel& model, const std::vector
   StepResult result;
   Tensor squares = squared_norms_on_device(buckets.gradients());
   result.totals = pending.read(squares);  // the one moment of a step when the host waits
+  mesh.world().rethrow_failure();         // of a sum: what was read may be half of it
   const auto* first = squares.data<double>();
   const double norm =
       global_grad_norm({first, buckets.gradients().size()}, buckets.parameters(), mesh);

@@ -1,5 +1,6 @@
 // NCCL's interface for emulated devices: communicators, their states, groups of calls. A
-// non-blocking communicator really does nothing before it was asked for its state.
+// non-blocking communicator really does nothing before it was asked for its state, and the first
+// call of a kind is in progress until the ranks it needs have made it too.
 #include "tests/cuda_emulator/nccl.hpp"
 
 #include <algorithm>
@@ -177,6 +178,14 @@ std::shared_ptr<NcclRanks> part_of(NcclRanks& ranks, const Choice& mine, const I
   return part;
 }
 
+// Greets the ranks that the calls need, with the mutex held; whether all have greeted in return.
+bool connect(NcclRanks& ranks, const std::vector<NcclCall>& calls) {
+  for (const NcclCall& call : calls) ranks.greet(call);
+  ranks.pump();
+  return std::all_of(calls.begin(), calls.end(),
+                     [&](const NcclCall& call) { return ranks.connected(call); });
+}
+
 // ---- groups of calls ----------------------------------------------------------------------------
 
 struct Queued {
@@ -191,10 +200,16 @@ ncclResult_t flush() {
   ncclResult_t result = ncclSuccess;
   for (Queued& q : std::exchange(group_calls, {})) {
     if (q.ranks->blocking) {
+      const auto connected = [&] {
+        const std::lock_guard lock(q.ranks->mutex);
+        return connect(*q.ranks, q.calls);
+      };
+      while (!connected()) std::this_thread::sleep_for(std::chrono::microseconds(200));
       if (const ncclResult_t code = launch(q.ranks, std::move(q.calls), q.stream)) result = code;
       continue;
     }
     const std::lock_guard lock(q.ranks->mutex);
+    q.ranks->connecting = q.calls;
     q.ranks->waiting = [ranks = q.ranks.get(), calls = q.calls, stream = q.stream] {
       return launch(ranks->shared_from_this(), calls, stream);
     };
@@ -323,7 +338,8 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
   std::function<ncclResult_t()> due;
   {
     const std::lock_guard lock(ranks->mutex);
-    if (ranks->waiting && --ranks->polls_left <= 0) due = std::exchange(ranks->waiting, {});
+    if (ranks->waiting && --ranks->polls_left <= 0 && connect(*ranks, ranks->connecting))
+      due = std::exchange(ranks->waiting, {});
   }
   if (due) {
     ranks->state = ncclSuccess;

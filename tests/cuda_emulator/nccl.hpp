@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,24 @@ struct Sent {
   Bytes bytes;
   MPI_Request request;
   Sent(Bytes b, MPI_Request r) : bytes(std::move(b)), request(r) {}
+};
+
+struct NcclCall {
+  enum class Kind : std::int32_t {
+    all_reduce,
+    reduce_scatter,
+    all_gather,
+    broadcast,
+    send,
+    receive
+  };
+  Kind kind;
+  const void* from = nullptr;
+  void* to = nullptr;
+  std::size_t count = 0;
+  ncclDataType_t type = ncclFloat32;
+  ncclRedOp_t op = ncclSum;
+  int peer = 0;  // or root
 };
 
 // What the ranks of a communicator share, as this rank sees it.
@@ -42,8 +61,11 @@ struct NcclRanks : std::enable_shared_from_this<NcclRanks> {
   std::string last_error;                  // guarded by mutex, as all below
   std::map<int, std::deque<Bytes>> inbox;  // by rank
   std::list<Sent> sent;
-  int polls_left = 0;                     // before a non-blocking launch takes place
-  std::function<ncclResult_t()> waiting;  // which one
+  using Connection = std::pair<NcclCall::Kind, int>;  // to a rank
+  std::set<Connection> greeted, greeted_by;           // greeted_by: as that rank calls it
+  int polls_left = 0;                                 // before a non-blocking launch takes place
+  std::function<ncclResult_t()> waiting;              // which one
+  std::vector<NcclCall> connecting;                   // its calls
 
   ~NcclRanks();
   ncclResult_t fail(ncclResult_t code, const std::string& why);  // returns code
@@ -51,24 +73,13 @@ struct NcclRanks : std::enable_shared_from_this<NcclRanks> {
   void pump();
   bool take(int from, Bytes& message);
   void send(int to, Bytes message);
-};
+  // Also with the mutex held. Ranks connect for a kind of call when they make it first, which takes
+  // both: greets those that `call` needs; whether they have all greeted in return.
+  void greet(const NcclCall& call);
+  bool connected(const NcclCall& call) const;
 
-struct NcclCall {
-  enum class Kind : std::int32_t {
-    all_reduce,
-    reduce_scatter,
-    all_gather,
-    broadcast,
-    send,
-    receive
-  };
-  Kind kind;
-  const void* from = nullptr;
-  void* to = nullptr;
-  std::size_t count = 0;
-  ncclDataType_t type = ncclFloat32;
-  ncclRedOp_t op = ncclSum;
-  int peer = 0;  // or root
+ private:
+  std::vector<int> partners(const NcclCall& call) const;
 };
 
 const char* name_of(NcclCall::Kind kind);

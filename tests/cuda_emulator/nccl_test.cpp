@@ -76,6 +76,9 @@ TEST_F(EmulatedNccl, RanksInDifferentOperationsAreNamed) {
   const auto c = nccl_communicator(host->duplicate(), test_device(), kShort);
   Tensor x = make_random({6}, 1);
   Tensor all = make_empty({host->size(), 6});
+  c->all_reduce(x, ReduceOp::sum);  // later ones need no new connections
+  c->all_gather(all, x);
+  to_host(all);
   host->barrier();
   if (first()) {
     c->all_reduce(x, ReduceOp::sum);
@@ -83,8 +86,8 @@ TEST_F(EmulatedNccl, RanksInDifferentOperationsAreNamed) {
     c->all_gather(all, x);
   }
   const std::string message = message_of_wait(*c, x);
-  const std::string other = first() ? "; rank 1 waits for all_gather of f32 [6] (operation 1"
-                                    : "; rank 0 waits for all_reduce of f32 [6] (operation 1";
+  const std::string other = first() ? "; rank 1 waits for all_gather of f32 [6] (operation 3"
+                                    : "; rank 0 waits for all_reduce of f32 [6] (operation 3";
   EXPECT_NE(message.find(other), std::string::npos) << message;
   host->barrier();
 }
@@ -170,6 +173,41 @@ TEST_F(NcclInterface, NothingHappensBeforeTheStateIsAsked) {
   EXPECT_EQ(cudaStreamSynchronize(stream.get()), cudaSuccess);
   const auto n = static_cast<float>(host->size());
   EXPECT_EQ(to_vector(x), (std::vector<float>{n, 2 * n, 3 * n}));
+}
+
+TEST_F(NcclInterface, AFirstCallIsInProgressUntilAllRanksMakeIt) {
+  const Tensor x = to_tensor({1}, {1});
+  to_host(x);
+  const auto reduce = [&] {
+    return ncclAllReduce(x.raw(), x.raw(), 1, ncclFloat32, ncclSum, comm, stream.get());
+  };
+  ncclResult_t state = ncclSuccess;
+  if (first()) {
+    EXPECT_EQ(reduce(), ncclInProgress);
+    for (int i = 0; i < 50; ++i) {
+      EXPECT_EQ(ncclCommGetAsyncError(comm, &state), ncclSuccess);
+      EXPECT_EQ(state, ncclInProgress);
+    }
+  }
+  host->barrier();
+  if (!first()) {
+    EXPECT_EQ(reduce(), ncclInProgress);
+  }
+  EXPECT_EQ(settled(), ncclSuccess);
+  EXPECT_EQ(cudaStreamSynchronize(stream.get()), cudaSuccess);
+  // Not so the second: only its work in the stream waits.
+  if (first()) {
+    EXPECT_EQ(reduce(), ncclInProgress);
+    EXPECT_EQ(settled(), ncclSuccess);
+  }
+  host->barrier();
+  if (!first()) {
+    EXPECT_EQ(reduce(), ncclInProgress);
+    EXPECT_EQ(settled(), ncclSuccess);
+  }
+  EXPECT_EQ(cudaStreamSynchronize(stream.get()), cudaSuccess);
+  const auto n = static_cast<float>(host->size());
+  EXPECT_EQ(to_vector(x)[0], n * n);
 }
 
 TEST_F(NcclInterface, AGroupLetsRanksExchange) {

@@ -38,6 +38,19 @@ class NcclTest : public testing::Test {
     return "nothing was thrown";
   }
 
+  // A first call connects the ranks, for which all must make it; later ones do not wait.
+  void make_first_call(Communicator& c, Tensor& x) const {
+    c.all_reduce(x, ReduceOp::sum);
+    to_host(x);
+    host->barrier();
+  }
+  // "operation N of x timed out on this rank, and the last rank is missing".
+  std::string missing_last(const Communicator& c, const std::string& operation) const {
+    return operation + " of its group) on rank " + std::to_string(c.rank()) + " of " +
+           std::to_string(c.size()) + " has not ended within 1.5 s; nothing was heard of rank " +
+           std::to_string(c.size() - 1);
+  }
+
   std::unique_ptr<Communicator> host;  // of the test itself
 };
 
@@ -47,8 +60,7 @@ const NcclOptions kShort{.timeout = std::chrono::milliseconds(1500)};
 TEST_F(NcclTest, TheHostDoesNotWaitForOtherRanks) {
   const auto c = connect();
   Tensor x = make_random({1000}, 1);
-  c->all_reduce(x, ReduceOp::sum);  // later ones need no new connections
-  to_host(x);
+  make_first_call(*c, x);
   // The last rank takes part only after the first has issued its part and told so.
   if (last()) host->broadcast("go", 0);
   c->all_reduce(x, ReduceOp::sum);
@@ -63,20 +75,36 @@ TEST_F(NcclTest, AMissingRankIsNamedAndEveryLaterCallTellsIt) {
   const auto c = connect(kShort);
   const auto part = c->split(0, c->rank());
   Tensor x = make_random({3, 4}, 1);
-  host->barrier();
+  make_first_call(*c, x);
   if (!last()) {
     c->all_reduce(x, ReduceOp::sum);
     to_host(x);  // comes to an end although the sum does not
-    const std::string want = "all_reduce of f32 [3, 4] (operation 1 of its group) on rank " +
-                             std::to_string(c->rank()) + " of " + std::to_string(c->size()) +
-                             " has not ended within 1.5 s; nothing was heard of rank " +
-                             std::to_string(c->size() - 1);
+    const std::string want = missing_last(*c, "all_reduce of f32 [3, 4] (operation 2");
+    EXPECT_EQ(message_of([&] { c->rethrow_failure(); }), want);
     EXPECT_EQ(message_of([&] { c->all_reduce(x, ReduceOp::sum); }), want);
     EXPECT_EQ(message_of([&] { c->all_reduce(1.0, ReduceOp::sum); }), want);
     EXPECT_EQ(message_of([&] { part->broadcast(x, 0); }), want);
     EXPECT_EQ(message_of([&] { part->barrier(); }), want);
     EXPECT_EQ(message_of([&] { c->split(0, 0); }), want);
     EXPECT_EQ(message_of([&] { c->background_reducer(test_device())->wait(); }), want);
+  }
+  host->barrier();
+}
+
+// Here the call itself waits, as it connects the ranks, and has to give up.
+TEST_F(NcclTest, ARankMissingFromTheFirstCallIsNamedToo) {
+  const auto c = connect(kShort);
+  Tensor x = make_random({3, 4}, 1);
+  host->barrier();
+  if (!last()) {
+    const std::string want = missing_last(*c, "all_reduce of f32 [3, 4] (operation 1");
+    EXPECT_EQ(message_of([&] {
+                c->all_reduce(x, ReduceOp::sum);
+                to_host(x);
+                c->rethrow_failure();
+              }),
+              want);
+    EXPECT_EQ(message_of([&] { c->all_reduce(x, ReduceOp::sum); }), want);
   }
   host->barrier();
 }
@@ -90,8 +118,9 @@ TEST_F(NcclTest, AFailureThatNobodyNoticesIsTold) {
   };
   {
     const auto c = connect(options);
+    Tensor x = make_random({2}, 1);
+    make_first_call(*c, x);
     if (!last()) {
-      Tensor x = make_random({2}, 1);
       c->all_reduce(x, ReduceOp::sum);
       told.wait(false);
     }
