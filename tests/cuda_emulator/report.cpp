@@ -1,5 +1,5 @@
-// Counts launches, checks and barriers; written to a file of WEFT_KERNEL_REPORT when the program
-// ends.
+// Counts launches, checks, barriers and waits of the host; written to a file of WEFT_KERNEL_REPORT
+// when the program ends.
 #include "tests/cuda_emulator/report.hpp"
 
 #include <algorithm>
@@ -60,7 +60,8 @@ struct Report {
   std::map<std::string, double> seconds;  // of each test
   std::string test;
 
-  // One line per kernel, and per barrier and test; the fields are separated by tabs.
+  // One line per kernel, and per barrier and test, and one of the host's waits; the fields are
+  // separated by tabs.
   void write(const std::string& folder) {
     const std::string path =
         folder + "/" + program_invocation_short_name + "." + std::to_string(getpid()) + ".tsv";
@@ -74,6 +75,7 @@ struct Report {
       for (const std::string& t : b.tests)
         std::fprintf(out, "barrier\t%s:%u\t%s\t%s\t%s\t%.3f\n", site.first.c_str(), site.second,
                      b.kind, b.kernel.c_str(), t.c_str(), seconds[t]);
+    std::fprintf(out, "waits\t%ld\n", host_waits());
     std::fclose(out);
   }
 };

@@ -29,6 +29,10 @@ cudaError_t append_work(cudaStream_t stream, std::string name, std::function<voi
 cudaError_t enqueue(cudaStream_t stream, std::string name, std::function<void()> work,
                     std::function<bool()> ready = {});
 
+// How often the host waited for a device, an event or a stream that was not done yet. As emulated
+// work runs late, that is whenever a GPU could have been behind the host.
+long host_waits();
+
 // Runs all work of all streams.
 void run_everything();
 

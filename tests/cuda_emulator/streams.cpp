@@ -2,6 +2,7 @@
 #include "tests/cuda_emulator/streams.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "tests/cuda_emulator/fail.hpp"
@@ -11,6 +12,16 @@
 #include "tests/cuda_emulator/settings.hpp"
 
 namespace cuda_emulator {
+
+namespace {
+
+std::atomic<long> waits = 0;
+
+bool has_work(const CUstream_st& stream) { return !stream.items.empty() || stream.busy; }
+
+}  // namespace
+
+long host_waits() { return waits; }
 
 thread_local cudaStreamCaptureMode thread_capture_mode = cudaStreamCaptureModeGlobal;
 
@@ -103,7 +114,7 @@ void Streams::run_until(CUstream_st& stream, const Recording& recording,
 }
 
 void Streams::run_all(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
-  if (stream.items.empty() && !stream.busy) return;
+  if (!has_work(stream)) return;
   const auto end = std::make_shared<Recording>();
   end->stream = &stream;
   stream.items.push_back({.name = "end", .work = {}, .records = end, .waits_for = {}});
@@ -229,6 +240,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   Locked l(handle);
   if (const cudaError_t e = may_wait(l.stream, "cudaStreamSynchronize")) return e;
+  if (has_work(*l.stream)) ++waits;
   l.streams.run_all(*l.stream, l.lock);
   return cudaSuccess;
 }
@@ -236,9 +248,9 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
   Locked l(handle);
   if (const cudaError_t e = may_wait(l.stream, "cudaStreamQuery")) return e;
-  if (l.stream->items.empty() && !l.stream->busy) return cudaSuccess;
+  if (!has_work(*l.stream)) return cudaSuccess;
   l.streams.run_one(*l.stream, l.lock);
-  return cudaErrorNotReady;
+  return failed(cudaErrorNotReady);
 }
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
@@ -250,6 +262,9 @@ cudaError_t cudaDeviceSynchronize() {
   const int device = current_device();
   Streams& streams = Streams::instance();
   std::unique_lock lock(streams.mutex);
+  if (std::any_of(streams.all.begin(), streams.all.end(),
+                  [&](CUstream_st* s) { return s->device == device && has_work(*s); }))
+    ++waits;
   for (CUstream_st* stream : std::vector(streams.all.begin(), streams.all.end()))
     if (streams.all.contains(stream) && stream->device == device) streams.run_all(*stream, lock);
   return cudaSuccess;
@@ -314,7 +329,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   if (event->recording->capture != nullptr) return failed(cudaErrorCapturedEvent);
   const std::shared_ptr<Recording> recording = event->recording;
   streams.run_one(*recording->stream, lock);
-  return cudaErrorNotReady;
+  return failed(cudaErrorNotReady);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
@@ -323,6 +338,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (!event->recording || event->recording->done) return cudaSuccess;
   if (event->recording->capture != nullptr) return failed(cudaErrorCapturedEvent);
   const std::shared_ptr<Recording> recording = event->recording;
+  ++waits;
   streams.run_until(*recording->stream, *recording, lock);
   return cudaSuccess;
 }
@@ -331,7 +347,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t first, cudaEve
   if (((first->flags | second->flags) & cudaEventDisableTiming) != 0 || !first->recording ||
       !second->recording)
     return failed(cudaErrorInvalidResourceHandle);
-  if (!first->recording->done || !second->recording->done) return cudaErrorNotReady;
+  if (!first->recording->done || !second->recording->done) return failed(cudaErrorNotReady);
   const std::chrono::duration<float, std::milli> elapsed =
       second->recording->time - first->recording->time;
   *milliseconds = elapsed.count();

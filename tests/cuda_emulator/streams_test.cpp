@@ -102,6 +102,7 @@ TEST(EmulatedStreams, QueriesAreNotReadyBeforeTheyAre) {
   EXPECT_EQ(cudaEventQuery(done), cudaErrorNotReady);
   while (cudaEventQuery(done) == cudaErrorNotReady) {
   }
+  EXPECT_EQ(cudaGetLastError(), cudaErrorNotReady);  // kept, although no call has failed
   EXPECT_EQ(cudaStreamQuery(stream), cudaSuccess);
 }
 

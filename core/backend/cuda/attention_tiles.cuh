@@ -64,7 +64,7 @@ struct AttentionParams {
         causal(args.causal),
         packed(d % 4 == 0),
         drop_threshold(weft::drop_threshold(args.dropout_p)),
-        keep_scale(args.dropout_p > 0 ? 1 / (1 - args.dropout_p) : 1),
+        keep_scale(weft::keep_factor(args.dropout_p)),
         dropout_key(args.dropout_key),
         first_head(args.first_sample * args.total_heads + args.first_head),
         total_heads(args.total_heads) {
@@ -100,8 +100,7 @@ __device__ inline AttentionPlace attention_place(const AttentionParams& p, bool 
   return {head / p.heads, head % p.heads, (last_first ? tiles - 1 - tile : tile) * kTile<D>};
 }
 
-// ---- within a block
-// ------------------------------------------------------------------------------
+// ---- within a block -----------------------------------------------------------------------------
 
 __device__ inline int half_lane() { return static_cast<int>(threadIdx.x % kHalf); }
 // The tile's row that is this half-warp's r-th.
@@ -194,8 +193,7 @@ __device__ inline float keep_factor(const AttentionParams& p, const unsigned* ke
   return p.drop_threshold == 0 || (keep[i] >> j) % 2 != 0 ? p.keep_scale : 0;
 }
 
-// ---- products of tiles
-// ---------------------------------------------------------------------------
+// ---- products of tiles --------------------------------------------------------------------------
 
 // s[r][c] = own row r . streamed row (lane + 16 c)
 template <int D>
@@ -236,8 +234,7 @@ __device__ void add_weighted_rows(float (&total)[kOwn<D>][kLaneColumns<D>],
   }
 }
 
-// ---- launches
-// ------------------------------------------------------------------------------------
+// ---- launches -----------------------------------------------------------------------------------
 
 // Calls f with the head size rounded up, as a constant.
 template <class F>

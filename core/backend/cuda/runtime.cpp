@@ -31,7 +31,10 @@ void CudaEvent::make_wait(cudaStream_t stream) const {
 void CudaEvent::wait() const { check_cuda(cudaEventSynchronize(event_), "waiting for the device"); }
 bool CudaEvent::done() const {
   const cudaError_t code = cudaEventQuery(event_);
-  if (code == cudaErrorNotReady) return false;
+  if (code == cudaErrorNotReady) {
+    cudaGetLastError();  // an answer, which the check of the next launch would take for an error
+    return false;
+  }
   check_cuda(code, "asking for an event");
   return true;
 }
@@ -57,11 +60,25 @@ PinnedBuffer::PinnedBuffer(std::size_t bytes) : bytes_(bytes) {
 }
 PinnedBuffer::~PinnedBuffer() { cudaFreeHost(data_); }
 
+namespace {
+
+// Makes `device` CUDA's current one, which belongs to the thread. Only here, as the last choice is
+// remembered.
+cudaError_t set_current(int device) {
+  thread_local int chosen = -1;
+  if (chosen == device) return cudaSuccess;
+  const cudaError_t code = cudaSetDevice(device);
+  if (code == cudaSuccess) chosen = device;
+  return code;
+}
+
+}  // namespace
+
 CudaAllocator::CudaAllocator(int device)
     : CachingAllocator("cuda:" + std::to_string(device)), device_(device) {}
 
 void* CudaAllocator::from_system(std::size_t bytes) {
-  check_cuda(cudaSetDevice(device_), "choosing the GPU");  // the calling thread may be a new one
+  check_cuda(set_current(device_), "choosing the GPU");  // the calling thread may be a new one
   void* p = nullptr;
   const cudaError_t code = cudaMalloc(&p, bytes);
   if (code == cudaErrorMemoryAllocation) {
@@ -72,7 +89,9 @@ void* CudaAllocator::from_system(std::size_t bytes) {
   return p;
 }
 
-void CudaAllocator::to_system(void* p) noexcept { cudaFree(p); }
+void CudaAllocator::to_system(void* p) noexcept {
+  if (set_current(device_) == cudaSuccess) cudaFree(p);
+}
 
 namespace {
 
@@ -83,7 +102,7 @@ cudaDeviceProp choose(int device) {
                     (report.problem.empty() ? "" : ": " + report.problem),
                 report.hint);
   }
-  check_cuda(cudaSetDevice(device), "choosing the GPU");
+  check_cuda(set_current(device), "choosing the GPU");
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, device), "asking for the GPU's properties");
   return properties;
@@ -100,32 +119,33 @@ CudaRuntime& CudaRuntime::of(int device) {
   const std::lock_guard lock(mutex);
   auto& runtime = (*runtimes)[device];
   if (!runtime) runtime.reset(new CudaRuntime(device));
-  thread_local int chosen = -1;  // CUDA's current device belongs to the thread
-  if (chosen != device) {
-    check_cuda(cudaSetDevice(device), "choosing the GPU");
-    chosen = device;
-  }
+  check_cuda(set_current(device), "choosing the GPU");
   return *runtime;
 }
 
-CudaRuntime::Stage& CudaRuntime::next_stage() {
-  Stage& stage = stages_[turn_++ % stages_.size()];
-  stage.used.wait();
-  return stage;
+std::span<std::byte> CudaRuntime::staging_room() {
+  if (filled_ == kStageBytes) {
+    uploads_[open_].used.record(stream());
+    open_ = (open_ + 1) % uploads_.size();
+    uploads_[open_].used.wait();
+    filled_ = 0;
+  }
+  return {uploads_[open_].memory.data() + filled_, kStageBytes - filled_};
 }
 
 void CudaRuntime::upload(Tensor& device, const Tensor& host) {
   const std::lock_guard lock(staging_);
   auto* to = static_cast<std::byte*>(device.raw());
   const auto* from = static_cast<const std::byte*>(host.raw());
-  for (std::size_t first = 0; first < host.bytes(); first += kPiece) {
-    const std::size_t count = std::min(kPiece, host.bytes() - first);
-    Stage& stage = next_stage();
-    std::memcpy(stage.memory.data(), from + first, count);
-    check_cuda(
-        cudaMemcpyAsync(to + first, stage.memory.data(), count, cudaMemcpyHostToDevice, stream()),
-        "copying to the device");
-    stage.used.record(stream());
+  for (std::size_t first = 0; first < host.bytes();) {
+    const std::span<std::byte> room = staging_room();
+    const std::size_t count = std::min(room.size(), host.bytes() - first);
+    std::memcpy(room.data(), from + first, count);
+    check_cuda(cudaMemcpyAsync(to + first, room.data(), count, cudaMemcpyHostToDevice, stream()),
+               "copying to the device");
+    const std::size_t whole = (count + kAlignment - 1) / kAlignment * kAlignment;
+    filled_ += std::min(room.size(), whole);
+    first += count;
   }
 }
 
@@ -136,24 +156,24 @@ void CudaRuntime::download(std::span<Tensor> hosts, std::span<const Tensor> devi
     const std::byte* staged;
     std::size_t count;
   };
-  // As many pieces as fit one stage go together: the scalars of a step cost one wait.
-  Stage* stage = &next_stage();
+  // As many pieces as fit the stage go together: the scalars of a step cost one wait.
   std::vector<Piece> pieces;
   std::size_t filled = 0;
   const auto flush = [&] {
-    stage->used.record(stream());
-    stage->used.wait();
+    downloads_.used.record(stream());
+    downloads_.used.wait();
     for (const Piece& p : pieces) std::memcpy(p.to, p.staged, p.count);
     pieces.clear();
     filled = 0;
+    filled_ = 0;  // every upload before it is done too
   };
   for (std::size_t i = 0; i < hosts.size(); ++i) {
     auto* to = static_cast<std::byte*>(hosts[i].raw());
     const auto* from = static_cast<const std::byte*>(devices[i].raw());
     for (std::size_t first = 0; first < hosts[i].bytes();) {
-      if (filled == kPiece) flush();
-      const std::size_t count = std::min(kPiece - filled, hosts[i].bytes() - first);
-      std::byte* staged = stage->memory.data() + filled;
+      if (filled == kStageBytes) flush();
+      const std::size_t count = std::min(kStageBytes - filled, hosts[i].bytes() - first);
+      std::byte* staged = downloads_.memory.data() + filled;
       check_cuda(cudaMemcpyAsync(staged, from + first, count, cudaMemcpyDeviceToHost, stream()),
                  "copying from the device");
       pieces.push_back({to + first, staged, count});

@@ -97,22 +97,26 @@ class CudaRuntime {
  private:
   explicit CudaRuntime(int device);
 
-  // Copies through pinned memory in pieces, so that the host may go on (upload) or waits for no
-  // more than it must (download).
-  static constexpr std::size_t kPiece = std::size_t{4} << 20;
+  // Copies go through pinned memory. Uploads of any size follow each other in a stage, and the host
+  // waits only when it comes back to one that the device has not done with; a download waits for
+  // all that came before it.
+  static constexpr std::size_t kStageBytes = std::size_t{4} << 20;
+  static constexpr std::size_t kAlignment = 256;  // of an upload within a stage, as of cudaMalloc
   struct Stage {
-    PinnedBuffer memory{kPiece};
-    CudaEvent used;  // when the device is done with it
+    PinnedBuffer memory{kStageBytes};
+    CudaEvent used;  // recorded after the last copy
   };
-  Stage& next_stage();  // one the device is done with
+  std::span<std::byte> staging_room();  // some of a stage, for the next upload
 
   int device_;
   cudaDeviceProp properties_{};
   CudaStream compute_;
   CudaAllocator allocator_;
-  std::array<Stage, 4> stages_;
-  std::size_t turn_ = 0;
-  std::mutex staging_;
+  std::mutex staging_;  // guards what follows
+  std::array<Stage, 4> uploads_;
+  std::size_t open_ = 0;    // the stage that is being filled
+  std::size_t filled_ = 0;  // bytes of it
+  Stage downloads_;
 };
 
 }  // namespace weft

@@ -77,6 +77,28 @@ TEST(EmulatedProgram, ResumesBitForBit) {
   }
 }
 
+// How often a run of so many steps waits for the GPU.
+long waits_of(int steps, const std::string& options) {
+  const std::filesystem::path reports = new_directory("reports");
+  train(kGpu, options + " --set checkpoint.every=100 --set train.steps=" + std::to_string(steps),
+        "OMP_NUM_THREADS=1 WEFT_KERNEL_REPORT=" + reports.string() + " ");
+  long waits = -1;
+  for (const auto& entry : std::filesystem::directory_iterator(reports)) {
+    const std::string report = read_file(entry.path());
+    const std::size_t line = report.find("waits\t");
+    if (line != std::string::npos) waits = std::stol(report.substr(line + 6));
+  }
+  EXPECT_GT(waits, 0);
+  return waits;
+}
+
+// For the numbers of its line of metrics; eight micro-batches upload as much as they like.
+TEST(EmulatedProgram, WaitsForTheGpuOnceInEachStep) {
+  for (const std::string options : {"", "--set train.global_batch=16"}) {
+    EXPECT_EQ(waits_of(4, options) - waits_of(2, options), 2) << options;
+  }
+}
+
 TEST(EmulatedProgram, ScalesTheLossInFp16AndKeepsTheScale) {
   const std::filesystem::path run = train(kGpu, "--set train.precision=fp16");
   const std::filesystem::path f32 = train(kCpu);
