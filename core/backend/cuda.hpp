@@ -39,9 +39,9 @@ struct CudaOptions {
   // Products of f32 tensors round their operands to TF32, 11 significant bits, as tensor cores
   // want.
   bool tf32 = false;
-  // The first call of each matrix product times cuBLASLt's first few algorithms and keeps the
+  // The second call of each matrix product times cuBLASLt's first few algorithms and keeps the
   // fastest. What it keeps, and so the rounding, may differ between ranks and between runs: not
-  // done where `deterministic` asks for the same bits.
+  // done where `deterministic` asks for the same bits, and not for ranks that must compute alike.
   bool time_products = false;
 };
 void set_cuda_options(const CudaOptions& options);

@@ -113,9 +113,9 @@ void add_train(std::vector<ConfigKey>& keys, Config& c) {
                           kHarmless));
   keys.push_back(
       flag_key("train.tf32", t.cuda.tf32, "GPUs: products in fp32 round their operands to TF32"));
-  keys.push_back(flag_key("train.time_products", t.cuda.time_products,
-                          "GPUs: time cuBLASLt's algorithms at first use, keep the fastest",
-                          kHarmless));
+  keys.push_back(flag_key(
+      "train.time_products", t.cuda.time_products,
+      "GPUs: time cuBLASLt's algorithms, keep the fastest; not with tensor ranks", kHarmless));
   keys.push_back(flag_key("train.exact_attention_dropout", t.cuda.exact_attention_dropout,
                           "GPUs: attention's dropout masks as on CPUs and on any layout, slower"));
   keys.push_back(whole_key("parallel.tensor", c.parallel.tensor, {1, 4096},

@@ -27,6 +27,14 @@ std::string other(const Config& c, const std::string& key, std::int64_t value) {
 
 void resolve_layout(Config& c, int ranks) {
   const std::int64_t t = c.parallel.tensor;
+  // Ranks may keep different algorithms, and what they compute alike would round apart.
+  if (t > 1 && c.train.cuda.time_products && !c.train.cuda.deterministic) {
+    throw InputError(fmt::format("{}train.time_products: true does not go with {}",
+                                 place(c, "train.time_products", "parallel.tensor"),
+                                 other(c, "parallel.tensor", t)),
+                     "tensor ranks hold copies of the same weights, which would drift apart: leave "
+                     "train.time_products out, or use parallel.tensor: 1");
+  }
   if (ranks % t != 0) {
     throw InputError(fmt::format("{}parallel.tensor: {} does not divide {} rank{}",
                                  c.at("parallel.tensor"), t, ranks, ranks == 1 ? "" : "s"),

@@ -115,6 +115,7 @@ std::size_t LtProduct::workspace_bytes() const {
 
 cublasStatus_t LtProduct::run(cublasLtHandle_t handle, const Operands& operands, void* workspace,
                               cudaStream_t stream) {
+  has_run_ = true;
   return run_with(candidates_.front(), handle, operands, workspace, stream);
 }
 

@@ -60,7 +60,9 @@ class LtProduct {
 
   // Why there is no algorithm for it; CUBLAS_STATUS_SUCCESS when there is one.
   cublasStatus_t status() const { return status_; }
-  bool has_choice() const { return candidates_.size() > 1; }
+  // From the second run on, while there is a choice: many shapes follow the data, as those of the
+  // masked tokens, and come once.
+  bool worth_timing() const { return has_run_ && candidates_.size() > 1; }
   std::size_t workspace_bytes() const;  // for any of its algorithms
 
   struct Operands {
@@ -86,6 +88,7 @@ class LtProduct {
   LtLayout a_, b_, d_;
   cublasStatus_t status_ = CUBLAS_STATUS_SUCCESS;
   std::vector<cublasLtMatmulHeuristicResult_t> candidates_;  // the chosen one first
+  bool has_run_ = false;
 };
 
 // Products by signature: to ask the heuristic costs far more than to look up.

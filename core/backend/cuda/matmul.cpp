@@ -92,7 +92,7 @@ cublasStatus_t CudaBackend::CublasLt::multiply(Tensor& c, const Tensor& a, const
                                .b = a.raw(),
                                .vector = args.bias ? args.bias.raw() : args.a_sums.raw(),
                                .accumulate = args.accumulate};
-  if (product.has_choice() && !is_capturing(stream)) {
+  if (product.worth_timing() && !is_capturing(stream)) {
     const Tensor trial = empty_like(c);  // what c holds may be wanted
     operands.d = trial.raw();
     product.keep_fastest(handle.get(), operands, workspace.raw(), stream);
