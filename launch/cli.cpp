@@ -44,6 +44,7 @@ int print_result(const std::string& text) {
 int run_distributed(const Command& command, const Arguments& arguments) {
   catch_stop_signals();          // also while MPI comes up and goes down
   std::exception_ptr no_device;  // told when the ranks can agree on who tells it
+  if (command.before_mpi != nullptr) command.before_mpi(arguments);
   try {
     if (command.opens_device) open_device(arguments.device());
   } catch (...) {
@@ -68,7 +69,7 @@ int run_alone(const Command& command, const Arguments& arguments) {
                          " started " + std::to_string(launched.ranks),
                      "start it without mpirun or srun");
   }
-  arguments.device();  // a wrong one is told before any work, also by a command that uses none
+  if (command.opens_device) arguments.device();  // a wrong one is told before any work
   set_threads(arguments.threads());
   return command.run(arguments);
 }

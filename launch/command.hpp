@@ -42,8 +42,12 @@ struct Command {
   std::vector<Option> options = {};
   std::string example = {};  // what the help shows, one command per line
   bool distributed = false;  // may run as several ranks under mpirun or srun
-  bool opens_device = true;  // false: it runs, and tells, when the device cannot be used
-  std::string details = {};  // a paragraph for the help; may be empty
+  // It computes on --device, which is opened before MPI is up; one that cannot be used is told
+  // before any work. Other commands do not look for GPUs.
+  bool opens_device = false;
+  // What else must be done before MPI is up; throws nothing.
+  void (*before_mpi)(const Arguments&) = nullptr;
+  std::string details = {};                // a paragraph for the help; may be empty
   int (*run)(const Arguments&) = nullptr;  // returns an ExitStatus
 };
 

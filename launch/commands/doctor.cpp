@@ -1,4 +1,6 @@
 // weft doctor: what was built in, found, missing and how to get it; measured rates.
+#include <exception>
+
 #include <fmt/format.h>
 
 #include "core/backend/cuda.hpp"
@@ -54,10 +56,24 @@ void measure_groups(Mesh& mesh, const Arguments& arguments, const Console& conso
   print_odd(odd, arguments, console);
 }
 
+bool measures(const Arguments& arguments) {
+  return arguments.flag("gpu") || arguments.flag("comm");
+}
+
+// A device that cannot be used is told after the findings, which say why.
+void open_measured_device(const Arguments& arguments) {
+  if (!measures(arguments)) return;
+  try {
+    open_device(arguments.device());
+  } catch (const std::exception&) {
+    // Opening it again will fail again, where the ranks agree on errors.
+  }
+}
+
 int doctor_command(const Arguments& arguments) {
   const Console console = make_console(arguments);
   print(findings(), arguments, console);
-  if (!arguments.flag("gpu") && !arguments.flag("comm")) return kDone;
+  if (!measures(arguments)) return kDone;
 
   auto world = host_communicator();
   Device device;
@@ -67,7 +83,7 @@ int doctor_command(const Arguments& arguments) {
                        "start several: mpirun -np 2 weft doctor --comm");
     }
     device = arguments.device();
-    open_device(device);
+    open_device(device);  // unless it is open already
   });
   if (arguments.flag("gpu")) measure_device(device, arguments, *world, console);
   if (arguments.flag("comm")) {
@@ -97,7 +113,7 @@ Command describe_doctor() {
                        .max = 4096}},
           .example = "weft doctor --gpu\nmpirun -np 8 weft doctor --gpu --comm --tensor 2",
           .distributed = true,
-          .opens_device = false,
+          .before_mpi = open_measured_device,
           .details = "Both measurements together take less than a minute.",
           .run = doctor_command};
 }

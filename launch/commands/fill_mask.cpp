@@ -148,6 +148,7 @@ Command describe_fill_mask() {
                    .fallback = "5",
                    .min = 1}},
       .example = "weft fill-mask runs/bert-mini \"The capital of France is [MASK].\"",
+      .opens_device = true,
       .run = fill_mask_command};
 }
 

@@ -245,6 +245,7 @@ Command describe_forward() {
                    .required = true},
                   {.name = "hidden-states", .help = "store the output of every layer as well"}},
       .example = "weft forward runs/bert-mini texts.txt --output out.safetensors",
+      .opens_device = true,
       .details = "Texts are cut to the model's positions and padded to the longest of them.",
       .run = forward_command};
 }

@@ -296,6 +296,7 @@ Command describe_pretrain() {
           "weft pretrain configs/bert-mini-cpu.yaml --set train.steps=500\n"
           "mpirun -np 4 weft pretrain configs/bert-mini-cpu.yaml --set parallel.tensor=2",
       .distributed = true,
+      .opens_device = true,
       .details =
           "SIGTERM, SIGINT or SIGUSR1 to any rank: all ranks save and leave with status "
           "75, and the same command continues. Under mpirun send SIGUSR1: mpirun kills "

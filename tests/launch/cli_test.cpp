@@ -56,6 +56,12 @@ TEST(Cli, OnlyRankZeroPrintsHelpAndVersion) {
   EXPECT_EQ(r.out + r.err, "");
 }
 
+TEST(Cli, CommandsThatComputeOnNoDeviceDoNotLookForOne) {
+  const std::string no_gpu = "CUDA_VISIBLE_DEVICES= ";
+  EXPECT_EQ(run_shell(no_gpu + "$WEFT help tokenize --device cuda").status, 0);
+  EXPECT_EQ(run_shell(no_gpu + "$WEFT help tokenize --device tpu").status, 2);
+}
+
 TEST(Cli, UnknownCommandNamesTheNearest) {
   const ProgramResult r = run_weft({"hepl"});
   EXPECT_EQ(r.status, 2);

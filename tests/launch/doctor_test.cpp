@@ -66,6 +66,13 @@ TEST(Doctor, RefusesWhatCannotBeMeasured) {
   EXPECT_EQ(uneven.status, 2);
 }
 
+TEST(Doctor, TellsWhatIsThereBeforeItTellsThatTheDeviceIsNot) {
+  const ProgramResult r = run_shell("CUDA_VISIBLE_DEVICES= $WEFT doctor --gpu --device cuda");
+  EXPECT_EQ(r.status, 2);
+  EXPECT_NE(r.out.find("CUDA "), std::string::npos) << r.out;
+  EXPECT_NE(r.err.find("--device cuda: "), std::string::npos) << r.err;
+}
+
 TEST(OddRanks, AreThoseClearlyBelowTheMedian) {
   EXPECT_EQ(clearly_below_median({10, 11, 9, 3, 10}), (std::vector<std::size_t>{3}));
   EXPECT_EQ(clearly_below_median({10, 11, 9, 8}), std::vector<std::size_t>{});
