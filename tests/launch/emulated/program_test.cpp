@@ -1,10 +1,14 @@
 // The whole program on emulated GPUs against the program on the CPU.
 #include <cmath>
+#include <fstream>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/base/files.hpp"
+#include "core/base/hash.hpp"
+#include "core/io/manifest.hpp"
 #include "tests/launch/tiny_run.hpp"
 
 namespace weft {
@@ -110,6 +114,56 @@ TEST(EmulatedProgram, ScalesTheLossInFp16AndKeepsTheScale) {
   const Json state = parse_json(file_of(run, "trainer_state.json"), "trainer_state.json");
   EXPECT_EQ(state["loss_scaler"]["scale"], metrics.at(12)["loss_scale"]);
   EXPECT_EQ(state["loss_scaler"]["good_steps"], state["updates"]);
+}
+
+// Replaces a file of a checkpoint, which stays whole.
+void replace_in_checkpoint(const std::filesystem::path& checkpoint, const std::string& name,
+                           const std::string& content) {
+  const std::filesystem::path path = checkpoint / kManifestName;
+  Manifest manifest = parse_manifest(read_file(path), path.string());
+  std::ofstream(checkpoint / name) << content;
+  for (WrittenFile& file : manifest.files) {
+    if (file.name != name) continue;
+    file.size = content.size();
+    file.xxh3_128 = xxh3_128_hex(std::as_bytes(std::span(content)));
+  }
+  std::ofstream(path) << manifest_text(manifest);
+}
+
+// One rank's gradients alone would not tell the others.
+TEST(EmulatedProgram, RanksSkipTheStepOfALossScaleThatIsTooLarge) {
+  for (const std::string layout : {"", " --set parallel.tensor=2"}) {
+    SCOPED_TRACE(layout);
+    const std::filesystem::path dir = new_directory("run");
+    const std::string file = write_config(config(dir)).string();
+    const auto checkpoint_after = [&](int steps) {
+      const ProgramResult r = run_shell(
+          "WEFT_EMULATED_GPUS=2 " + mpirun(2) + "\"" + kGpu + "\" pretrain --quiet " + file +
+          " --set train.precision=fp16 --set train.steps=" + std::to_string(steps) + layout);
+      EXPECT_EQ(r.status, 0) << r.err;
+      return dir / "checkpoints" / ("step-0000000" + std::to_string(steps));
+    };
+    const auto state_in = [](const std::filesystem::path& checkpoint) {
+      return read_json(checkpoint / "trainer_state.json");
+    };
+    const std::filesystem::path first = checkpoint_after(1);
+    Json state = state_in(first);
+    EXPECT_EQ(state["updates"], 1);
+    state["loss_scaler"]["scale"] = 0x1p40;
+    replace_in_checkpoint(first, "trainer_state.json", state.dump(2) + "\n");
+
+    double scale = 0x1p40;
+    for (const int steps : {2, 3}) {  // each resumes from the one before
+      const std::filesystem::path next = checkpoint_after(steps);
+      const Json after = state_in(next);
+      EXPECT_EQ(after["loss_scaler"]["scale"], scale /= 2);
+      EXPECT_EQ(after["loss_scaler"]["good_steps"], 0);
+      EXPECT_EQ(after["updates"], 1);
+      for (const char* name : {"model.safetensors", "optimizer.safetensors"}) {
+        EXPECT_EQ(read_file(next / name), read_file(first / name)) << name;
+      }
+    }
+  }
 }
 
 // Two ranks on GPUs of their own (NCCL), and two that share one (host memory).
