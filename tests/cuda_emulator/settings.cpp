@@ -28,12 +28,20 @@ ThreadOrder order_from_environment() {
   fail("CUDA_EMULATOR_ORDER must be forward, reverse or random");
 }
 
+bool eager_from_environment() {
+  const char* text = std::getenv("CUDA_EMULATOR_STREAMS");
+  const std::string_view streams = text == nullptr ? "late" : text;
+  if (streams != "late" && streams != "eager") fail("CUDA_EMULATOR_STREAMS must be late or eager");
+  return streams == "eager";
+}
+
 Settings read_environment() {
   Settings s;
   s.devices = static_cast<int>(number_from("WEFT_EMULATED_GPUS", 1));
   s.device_bytes = number_from("WEFT_EMULATED_GPU_MEMORY", s.device_bytes);
   s.multiprocessors = static_cast<int>(number_from("WEFT_EMULATED_SMS", 4));
   s.order = order_from_environment();
+  s.eager_streams = eager_from_environment();
   if (const char* text = std::getenv("CUDA_EMULATOR_DROP_BARRIER")) {
     const std::string site = text;
     const std::size_t colon = site.rfind(':');

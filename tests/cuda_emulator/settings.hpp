@@ -13,6 +13,7 @@ struct Settings {
   std::size_t device_bytes = std::size_t{1} << 30;  // WEFT_EMULATED_GPU_MEMORY, of each device
   int multiprocessors = 4;                          // WEFT_EMULATED_SMS
   ThreadOrder order = ThreadOrder::forward;         // CUDA_EMULATOR_ORDER=forward|reverse|random
+  bool eager_streams = false;                       // CUDA_EMULATOR_STREAMS=late|eager
   std::string dropped_file;                         // CUDA_EMULATOR_DROP_BARRIER=file:line
   unsigned dropped_line = 0;
   std::string report;  // WEFT_KERNEL_REPORT: a folder

@@ -62,6 +62,12 @@ void Streams::append(CUstream_st& stream, Item item, std::unique_lock<std::mutex
     run_all(*legacy(stream.device), lock);
   }
   stream.items.push_back(std::move(item));
+  if (settings().eager_streams) run_ready(stream, lock);
+}
+
+void Streams::run_ready(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
+  const DeviceMemoryAccess access;
+  while (!stream.busy && !stream.items.empty() && is_ready(stream, lock)) run_front(stream, lock);
 }
 
 // Whether the front's work can begin, as far as that depends on other processes.

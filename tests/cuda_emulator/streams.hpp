@@ -59,6 +59,8 @@ class Streams {
   void run_until(CUstream_st& stream, const Recording& recording,
                  std::unique_lock<std::mutex>& lock);
   // All that the stream holds now.
+  void run_ready(CUstream_st& stream,
+                 std::unique_lock<std::mutex>& lock);  // what can begin at once
   void run_all(CUstream_st& stream, std::unique_lock<std::mutex>& lock);
   // One piece of work, if there is any: what an unfinished query leaves time for.
   void run_one(CUstream_st& stream, std::unique_lock<std::mutex>& lock);
