@@ -58,8 +58,7 @@ void* dynamic_shared_memory();
 #define gridDim (::cuda_emulator::grid_dim())
 inline constexpr int warpSize = 32;
 
-// ---- barriers
-// ------------------------------------------------------------------------------------
+// ---- barriers -----------------------------------------------------------------------------------
 void __syncthreads(std::source_location site = std::source_location::current());
 void __syncwarp(unsigned mask = 0xffffffffU,
                 std::source_location site = std::source_location::current());
@@ -78,8 +77,7 @@ inline int __syncthreads_and(int predicate,
 void __threadfence();
 inline void __threadfence_block() {}
 
-// ---- warp primitives
-// -----------------------------------------------------------------------------
+// ---- warp primitives ----------------------------------------------------------------------------
 template <class T>
 T __shfl_sync(unsigned mask, T value, int from, int width = 32,
               std::source_location site = std::source_location::current()) {
@@ -121,8 +119,7 @@ inline int __all_sync(unsigned mask, int predicate,
   return cuda_emulator::vote(mask, predicate == 0, site) == 0;
 }
 
-// ---- loads and stores with a hint
-// ----------------------------------------------------------------
+// ---- loads and stores with a hint ---------------------------------------------------------------
 template <class T>
 T __ldg(const T* p) {
   return *p;
@@ -144,8 +141,7 @@ void __stcg(T* p, T value) {
   *p = value;
 }
 
-// ---- arithmetic
-// ----------------------------------------------------------------------------------
+// ---- arithmetic ---------------------------------------------------------------------------------
 inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
 inline double rsqrt(double x) { return 1 / std::sqrt(x); }
 inline float __expf(float x) { return std::exp(x); }
