@@ -1,6 +1,7 @@
 # The archive for trying Weft on a machine that has a GPU with NVIDIA's libraries and nothing else of what Weft needs:
 # the program, the test programs with their data, and every library but NVIDIA's and the C run time, Open MPI with its
 # plugins included. tests/gpu.sh makes it and, unpacked there, runs it.
+include(GNUInstallDirs)
 set(nvidia_libraries "^lib(cuda|cublas|cublasLt|cudart|cudnn[a-z_]*|nccl|nvrtc[a-z-]*|nvJitLink)\\.so")
 
 set(bundle_programs gpu_test parallel_test)
