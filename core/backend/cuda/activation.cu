@@ -10,35 +10,27 @@ namespace {
 
 constexpr int kBlock = 256;
 
-// y = f(x). The packs of N elements first, then what is left over.
+// y = f(x).
 template <int N, class F, class T>
 __global__ void activation_forward_kernel(T* y, const T* x, std::int64_t n) {
-  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = thread; i < n / N; i += step) {
-    float v[N];
-    load_pack<N>(v, x + i * N);
+  for_packs<N>(n, [=]<int K>(std::integral_constant<int, K>, std::int64_t i) {
+    float v[K];
+    load_pack<K>(v, x + i);
     for (float& e : v) e = F::value(e);
-    store_pack<N>(y + i * N, v);
-  }
-  for (std::int64_t i = n / N * N + thread; i < n; i += step)
-    y[i] = from_float<T>(F::value(to_float(x[i])));
+    store_pack<K>(y + i, v);
+  });
 }
 
 // dx = dy f'(x).
 template <int N, class F, class T>
 __global__ void activation_backward_kernel(T* dx, const T* dy, const T* x, std::int64_t n) {
-  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = thread; i < n / N; i += step) {
-    float d[N], v[N];
-    load_pack<N>(d, dy + i * N);
-    load_pack<N>(v, x + i * N);
-    for (int k = 0; k < N; ++k) d[k] *= F::slope(v[k]);
-    store_pack<N>(dx + i * N, d);
-  }
-  for (std::int64_t i = n / N * N + thread; i < n; i += step)
-    dx[i] = from_float<T>(to_float(dy[i]) * F::slope(to_float(x[i])));
+  for_packs<N>(n, [=]<int K>(std::integral_constant<int, K>, std::int64_t i) {
+    float d[K], v[K];
+    load_pack<K>(d, dy + i);
+    load_pack<K>(v, x + i);
+    for (int k = 0; k < K; ++k) d[k] *= F::slope(v[k]);
+    store_pack<K>(dx + i, d);
+  });
 }
 
 // y = f(x + bias). A thread keeps its bias while it walks down its columns.
@@ -95,7 +87,7 @@ void CudaBackend::activation_forward(Tensor& y, const Tensor& x, Activation f) {
   const std::int64_t n = x.numel();
   if (n == 0) return;
   with_types(x.dtype(), f, [&]<class T, class F>(T, F) {
-    with_row_pack<T>(0, {&y, &x}, [&]<int N>(std::integral_constant<int, N>) {
+    with_pack<T>({&y, &x}, [&]<int N>(std::integral_constant<int, N>) {
       WEFT_LAUNCH((activation_forward_kernel<N, F, T>), blocks_for(n, kBlock * N), kBlock, 0,
                   stream(), y.data<T>(), x.data<T>(), n);
     });
@@ -106,7 +98,7 @@ void CudaBackend::activation_backward(Tensor& dx, const Tensor& dy, const Tensor
   const std::int64_t n = x.numel();
   if (n == 0) return;
   with_types(x.dtype(), f, [&]<class T, class F>(T, F) {
-    with_row_pack<T>(0, {&dx, &dy, &x}, [&]<int N>(std::integral_constant<int, N>) {
+    with_pack<T>({&dx, &dy, &x}, [&]<int N>(std::integral_constant<int, N>) {
       WEFT_LAUNCH((activation_backward_kernel<N, F, T>), blocks_for(n, kBlock * N), kBlock, 0,
                   stream(), dx.data<T>(), dy.data<T>(), x.data<T>(), n);
     });
@@ -118,7 +110,7 @@ void CudaBackend::bias_activation_forward(Tensor& y, const Tensor& x, const Tens
   const std::int64_t columns = bias.numel();
   if (x.numel() == 0) return;
   with_types(x.dtype(), f, [&]<class T, class F>(T, F) {
-    with_row_pack<T>(columns, {&y, &x, &bias}, [&]<int N>(std::integral_constant<int, N>) {
+    with_pack<T>({&y, &x, &bias}, columns, [&]<int N>(std::integral_constant<int, N>) {
       const MatrixCut cut(x.numel() / columns, columns, N,
                           kColumnBlocks * runtime_.properties().multiProcessorCount);
       WEFT_LAUNCH((bias_activation_forward_kernel<N, F, T>), cut.grid(), kColumnBlock, 0, stream(),
@@ -132,7 +124,7 @@ void CudaBackend::bias_activation_backward(Tensor& dx, Tensor& dbias, const Tens
   const std::int64_t columns = bias.numel();
   if (columns == 0) return;
   with_types(x.dtype(), f, [&]<class T, class F>(T, F) {
-    with_row_pack<T>(columns, {&dx, &dy, &x, &bias}, [&]<int N>(std::integral_constant<int, N>) {
+    with_pack<T>({&dx, &dy, &x, &bias}, columns, [&]<int N>(std::integral_constant<int, N>) {
       const MatrixCut cut(x.numel() / columns, columns, N,
                           kSummingBlocks * runtime_.properties().multiProcessorCount);
       column_sums<1>({dbias.data<float>()}, cut.parts, columns, device(), stream(),

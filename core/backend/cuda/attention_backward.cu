@@ -24,10 +24,9 @@ __device__ float shift_of(const float* lse_BhT, const AttentionParams& p, Attent
 
 template <int D>
 struct QueryShared {
-  RowTile<D> q, dout, k, v;
+  RowTile<D> q, dout;
+  KeyTiles<D> keys;
   WeightTile<D> ds;
-  float bias[kTile<D>];
-  unsigned keep[kTile<D>];
 };
 
 // dq, and delta [B, h, T] = rowsum(dout * out) for the other kernel.
@@ -54,32 +53,25 @@ __global__ void __launch_bounds__(kAttentionBlock)
     if (half_lane() == 0 && query < p.tokens) delta_BhT[place.statistic(p, query)] = delta[r];
   }
 
-  const std::int64_t seen =
-      p.causal && place.first + kTile<D> < p.tokens ? place.first + kTile<D> : p.tokens;
+  const std::int64_t seen = keys_seen<D>(p, place);
   for (std::int64_t first_key = 0; first_key < seen; first_key += kTile<D>) {
-    __syncthreads();  // the tile before is no longer read
-    load_tile<D>(shared->k, qkv, p, place, 3, 1, first_key);
-    load_tile<D>(shared->v, qkv, p, place, 3, 2, first_key);
-    if (threadIdx.x < kTile<D>)
-      shared->bias[threadIdx.x] = key_bias(p, place, first_key + threadIdx.x);
-    draw_keep<D>(shared->keep, p, place, place.first, first_key);
-    __syncthreads();
+    load_keys<D>(shared->keys, qkv, p, place, first_key);
 
     float s[kOwn<D>][kStreamed<D>], dp[kOwn<D>][kStreamed<D>];
-    multiply_rows<D>(s, shared->q, shared->k, p.d);
-    multiply_rows<D>(dp, shared->dout, shared->v, p.d);
+    multiply_rows<D>(s, shared->q, shared->keys.k, p.d);
+    multiply_rows<D>(dp, shared->dout, shared->keys.v, p.d);
     for (int r = 0; r < kOwn<D>; ++r) {
       const int i = own_row(r);
       for (int c = 0; c < kStreamed<D>; ++c) {
         const int j = half_lane() + kHalf * c;
-        const float softmax = expf(s[r][c] * p.scale + shared->bias[j] - shift[r]);
-        const float kept = keep_factor(p, shared->keep, i, j);
+        const float softmax = expf(s[r][c] * p.scale + shared->keys.bias[j] - shift[r]);
+        const float kept = keep_factor(p, shared->keys.keep, i, j);
         const bool hidden = p.causal && first_key + j > place.first + i;
         shared->ds.row[i][j] = hidden ? 0 : softmax * (dp[r][c] * kept - delta[r]) * p.scale;
       }
     }
     __syncwarp();  // the rows of ds that a half-warp reads it has written itself
-    add_weighted_rows<D>(dq, shared->ds, shared->k);
+    add_weighted_rows<D>(dq, shared->ds, shared->keys.k);
   }
   for (int r = 0; r < kOwn<D>; ++r) store_own_row<D>(dqkv, p, place, 3, 0, r, dq[r]);
 }

@@ -12,10 +12,9 @@ namespace {
 
 template <int D>
 struct ForwardShared {
-  RowTile<D> q, k, v;
+  RowTile<D> q;
+  KeyTiles<D> keys;
   WeightTile<D> p;
-  float bias[kTile<D>];
-  unsigned keep[kTile<D>];
 };
 
 template <class T, int D>
@@ -30,25 +29,18 @@ __global__ void __launch_bounds__(kAttentionBlock)
   float sum[kOwn<D>] = {};  // of exp(score - highest) over the lane's keys
   for (float& h : highest) h = kMasked;
 
-  const std::int64_t seen =
-      p.causal && place.first + kTile<D> < p.tokens ? place.first + kTile<D> : p.tokens;
+  const std::int64_t seen = keys_seen<D>(p, place);
   for (std::int64_t first_key = 0; first_key < seen; first_key += kTile<D>) {
-    __syncthreads();  // the tile before is no longer read
-    load_tile<D>(shared->k, qkv, p, place, 3, 1, first_key);
-    load_tile<D>(shared->v, qkv, p, place, 3, 2, first_key);
-    if (threadIdx.x < kTile<D>)
-      shared->bias[threadIdx.x] = key_bias(p, place, first_key + threadIdx.x);
-    draw_keep<D>(shared->keep, p, place, place.first, first_key);
-    __syncthreads();
+    load_keys<D>(shared->keys, qkv, p, place, first_key);
 
     float s[kOwn<D>][kStreamed<D>];
-    multiply_rows<D>(s, shared->q, shared->k, p.d);
+    multiply_rows<D>(s, shared->q, shared->keys.k, p.d);
     for (int r = 0; r < kOwn<D>; ++r) {
       const int i = own_row(r);
       float top = highest[r];
       for (int c = 0; c < kStreamed<D>; ++c) {
         const int j = half_lane() + kHalf * c;
-        s[r][c] = s[r][c] * p.scale + shared->bias[j];
+        s[r][c] = s[r][c] * p.scale + shared->keys.bias[j];
         if (p.causal && first_key + j > place.first + i) s[r][c] = kMasked;
         top = fmaxf(top, s[r][c]);
       }
@@ -63,11 +55,11 @@ __global__ void __launch_bounds__(kAttentionBlock)
         const int j = half_lane() + kHalf * c;
         const float e = expf(s[r][c] - origin);
         sum[r] += e;
-        shared->p.row[i][j] = e * keep_factor(p, shared->keep, i, j);
+        shared->p.row[i][j] = e * keep_factor(p, shared->keys.keep, i, j);
       }
     }
     __syncwarp();  // the rows of p that a half-warp reads it has written itself
-    add_weighted_rows<D>(mixed, shared->p, shared->v);
+    add_weighted_rows<D>(mixed, shared->p, shared->keys.v);
   }
 
   for (int r = 0; r < kOwn<D>; ++r) {

@@ -193,6 +193,33 @@ __device__ inline float keep_factor(const AttentionParams& p, const unsigned* ke
   return p.drop_threshold == 0 || (keep[i] >> j) % 2 != 0 ? p.keep_scale : 0;
 }
 
+// What a block streams past its queries: keys and values, and which of them its queries may see.
+template <int D>
+struct KeyTiles {
+  RowTile<D> k, v;
+  float bias[kTile<D>];     // key_bias
+  unsigned keep[kTile<D>];  // draw_keep
+};
+
+// The next tiles of keys, those from `first_key` on, when the ones before are no longer read.
+template <int D, class T>
+__device__ void load_keys(KeyTiles<D>& keys, const T* qkv, const AttentionParams& p,
+                          AttentionPlace place, std::int64_t first_key) {
+  __syncthreads();
+  load_tile<D>(keys.k, qkv, p, place, 3, 1, first_key);
+  load_tile<D>(keys.v, qkv, p, place, 3, 2, first_key);
+  if (threadIdx.x < kTile<D>) keys.bias[threadIdx.x] = key_bias(p, place, first_key + threadIdx.x);
+  draw_keep<D>(keys.keep, p, place, place.first, first_key);
+  __syncthreads();
+}
+
+// Where the keys end that a tile of queries sees.
+template <int D>
+__device__ inline std::int64_t keys_seen(const AttentionParams& p, AttentionPlace place) {
+  const std::int64_t next = place.first + kTile<D>;
+  return p.causal && next < p.tokens ? next : p.tokens;
+}
+
 // ---- products of tiles --------------------------------------------------------------------------
 
 // s[r][c] = own row r . streamed row (lane + 16 c)

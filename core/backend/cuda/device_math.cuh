@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include <cuda_runtime.h>
 
@@ -103,6 +104,25 @@ __device__ inline void store_pack(T* to, const float (&in)[N]) {
     for (int i = 0; i < kAtOnce; ++i) pack.v[i] = from_float<T>(in[first + i]);
     *reinterpret_cast<Pack<T, kAtOnce>*>(to + first) = pack;
   }
+}
+
+// ---- walks over the elements of arrays ----------------------------------------------------------
+
+// Calls f(constant K, i) for elements i to i + K - 1: the packs of N that [0, n) has, then what is
+// left over one by one. Of both, `thread` takes the first and every `threads`-th that follows.
+template <int N, class F>
+__device__ inline void for_packs(std::int64_t n, std::int64_t thread, std::int64_t threads,
+                                 const F& f) {
+  for (std::int64_t i = thread; i < n / N; i += threads) f(std::integral_constant<int, N>{}, i * N);
+  for (std::int64_t i = n / N * N + thread; i < n; i += threads)
+    f(std::integral_constant<int, 1>{}, i);
+}
+
+// The same by all threads of the grid.
+template <int N, class F>
+__device__ inline void for_packs(std::int64_t n, const F& f) {
+  for_packs<N>(n, std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
+               std::int64_t{gridDim.x} * blockDim.x, f);
 }
 
 // ---- sums ---------------------------------------------------------------------------------------

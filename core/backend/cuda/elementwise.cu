@@ -18,35 +18,27 @@ __global__ void fill_kernel(T* x, T value, std::int64_t n) {
     x[i] = value;
 }
 
-// y = alpha x, converted. The packs of N elements first, then what is left over.
+// y = alpha x, converted.
 template <int N, class Y, class X>
 __global__ void scale_kernel(Y* y, const X* x, float alpha, std::int64_t n) {
-  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = thread; i < n / N; i += step) {
-    float v[N];
-    load_pack<N>(v, x + i * N);
+  for_packs<N>(n, [=]<int K>(std::integral_constant<int, K>, std::int64_t i) {
+    float v[K];
+    load_pack<K>(v, x + i);
     for (float& e : v) e *= alpha;
-    store_pack<N>(y + i * N, v);
-  }
-  for (std::int64_t i = n / N * N + thread; i < n; i += step)
-    y[i] = from_float<Y>(alpha * to_float(x[i]));
+    store_pack<K>(y + i, v);
+  });
 }
 
 // y = a + b.
 template <int N, class Y, class A, class B>
 __global__ void add_kernel(Y* y, const A* a, const B* b, std::int64_t n) {
-  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = thread; i < n / N; i += step) {
-    float va[N], vb[N];
-    load_pack<N>(va, a + i * N);
-    load_pack<N>(vb, b + i * N);
-    for (int k = 0; k < N; ++k) va[k] += vb[k];
-    store_pack<N>(y + i * N, va);
-  }
-  for (std::int64_t i = n / N * N + thread; i < n; i += step)
-    y[i] = from_float<Y>(to_float(a[i]) + to_float(b[i]));
+  for_packs<N>(n, [=]<int K>(std::integral_constant<int, K>, std::int64_t i) {
+    float va[K], vb[K];
+    load_pack<K>(va, a + i);
+    load_pack<K>(vb, b + i);
+    for (int k = 0; k < K; ++k) va[k] += vb[k];
+    store_pack<K>(y + i, va);
+  });
 }
 
 template <class T>
@@ -63,11 +55,9 @@ void scale_into(Tensor& y, const Tensor& x, float alpha, std::string_view kernel
   if (n == 0) return;
   with_floating_type(y.dtype(), kernel, [&]<class Y>(Y) {
     with_floating_type(x.dtype(), kernel, [&]<class X>(X) {
-      with_pack({&y, &x}, [&]<int N>(std::integral_constant<int, N>) {
-        if constexpr (kFits<N, Y, X>) {
-          WEFT_LAUNCH((scale_kernel<N, Y, X>), blocks_for(n, kBlock * N), kBlock, 0, stream,
-                      y.data<Y>(), x.data<X>(), alpha, n);
-        }
+      with_pack<Y, X>({&y, &x}, [&]<int N>(std::integral_constant<int, N>) {
+        WEFT_LAUNCH((scale_kernel<N, Y, X>), blocks_for(n, kBlock * N), kBlock, 0, stream,
+                    y.data<Y>(), x.data<X>(), alpha, n);
       });
     });
   });
@@ -114,11 +104,9 @@ void CudaBackend::add(Tensor& y, const Tensor& a, const Tensor& b) {
   with_floating_type(y.dtype(), "add", [&]<class Y>(Y) {
     with_floating_type(a.dtype(), "add", [&]<class A>(A) {
       with_floating_type(b.dtype(), "add", [&]<class B>(B) {
-        with_pack({&y, &a, &b}, [&]<int N>(std::integral_constant<int, N>) {
-          if constexpr (kFits<N, Y, A, B>) {
-            WEFT_LAUNCH((add_kernel<N, Y, A, B>), blocks_for(n, kBlock * N), kBlock, 0, stream(),
-                        y.data<Y>(), a.data<A>(), b.data<B>(), n);
-          }
+        with_pack<Y, A, B>({&y, &a, &b}, [&]<int N>(std::integral_constant<int, N>) {
+          WEFT_LAUNCH((add_kernel<N, Y, A, B>), blocks_for(n, kBlock * N), kBlock, 0, stream(),
+                      y.data<Y>(), a.data<A>(), b.data<B>(), n);
         });
       });
     });

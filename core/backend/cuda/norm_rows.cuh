@@ -285,7 +285,7 @@ bool with_row_layout(std::int64_t columns, std::initializer_list<const Tensor*> 
   constexpr int N = kPackSize<T>;
   constexpr int k8 = 8 / N;  // packs of 8 elements
   bool fits = columns <= 16 * BlockTeam::kMaxThreads;
-  with_row_pack<T>(columns, tensors, [&](auto pack) { fits = fits && pack > 1; });
+  with_pack<T>(tensors, columns, [&](auto pack) { fits = fits && pack > 1; });
   if (!fits) return false;
   if (columns <= 8 * kWarp) {
     f(RowLayout<WarpTeam, 1 * k8>{});

@@ -53,15 +53,14 @@ __device__ void adamw_update(const AdamEntry& p, const Adam& adam, float lr, std
   if constexpr (!std::is_void_v<Copy>) store_pack<N>(static_cast<Copy*>(p.copy) + i, w);
 }
 
-// A block's share of p: packs of N, then what is left over.
+// A block's share of p.
 template <class Copy, int N>
 __device__ void adamw_chunk(const AdamEntry& p, const Adam& adam, float lr, std::int64_t first,
                             std::int64_t last) {
-  const std::int64_t packs = (last - first) / N;
-  for (std::int64_t k = threadIdx.x; k < packs; k += kBlock)
-    adamw_update<Copy, N>(p, adam, lr, first + k * N);
-  for (std::int64_t i = first + packs * N + threadIdx.x; i < last; i += kBlock)
-    adamw_update<Copy, 1>(p, adam, lr, i);
+  for_packs<N>(last - first, threadIdx.x, kBlock,
+               [&]<int K>(std::integral_constant<int, K>, std::int64_t i) {
+                 adamw_update<Copy, K>(p, adam, lr, first + i);
+               });
 }
 
 template <class Copy>
@@ -115,11 +114,9 @@ __device__ void lamb_direction_update(float* u, const AdamEntry& p, const Adam& 
 // u = Adam's direction + decay w; u may be g.
 template <int N>
 __global__ void lamb_direction_kernel(float* u, AdamEntry p, Adam adam) {
-  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = thread; i < p.n / N; i += step) lamb_direction_update<N>(u, p, adam, i * N);
-  for (std::int64_t i = p.n / N * N + thread; i < p.n; i += step)
-    lamb_direction_update<1>(u, p, adam, i);
+  for_packs<N>(p.n, [&]<int K>(std::integral_constant<int, K>, std::int64_t i) {
+    lamb_direction_update<K>(u, p, adam, i);
+  });
 }
 
 template <class Copy, int N>
@@ -146,12 +143,9 @@ __global__ void lamb_apply_kernel(float* w, Copy* copy, const float* u, const do
   }
   __syncthreads();
   const float rate = shared_rate;
-  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = thread; i < n / N; i += step)
-    lamb_apply_update<Copy, N>(w, copy, u, rate, i * N);
-  for (std::int64_t i = n / N * N + thread; i < n; i += step)
-    lamb_apply_update<Copy, 1>(w, copy, u, rate, i);
+  for_packs<N>(n, [=]<int K>(std::integral_constant<int, K>, std::int64_t i) {
+    lamb_apply_update<Copy, K>(w, copy, u, rate, i);
+  });
 }
 
 constexpr std::int64_t kLambBlocks = 2048;  // at most: enough to fill a GPU several times
@@ -166,7 +160,7 @@ AdamEntry entry_of(const AdamTensors& p, float decay) {
                   .decay = decay,
                   .copy_dtype = p.copy.dtype(),
                   .packed = false};
-  with_pack({&p.w, &p.m, &p.v, &p.g, &p.copy}, [&](auto n) { entry.packed = n > 1; });
+  with_pack<float>({&p.w, &p.m, &p.v, &p.g, &p.copy}, [&](auto n) { entry.packed = n > 1; });
   return entry;
 }
 
@@ -201,11 +195,9 @@ void CudaBackend::adamw(std::span<const AdamTensors> parameters, const AdamArgs&
 void CudaBackend::lamb_direction(Tensor& u, const AdamTensors& p, const AdamArgs& args) {
   const std::int64_t n = p.w.numel();
   if (n == 0) return;
-  with_pack({&u, &p.w, &p.m, &p.v, &p.g}, [&]<int N>(std::integral_constant<int, N>) {
-    if constexpr (N <= 4) {
-      WEFT_LAUNCH((lamb_direction_kernel<N>), blocks_for(n, kBlock * N, kLambBlocks), kBlock, 0,
-                  stream(), u.data<float>(), entry_of(p, p.weight_decay), Adam(args));
-    }
+  with_pack<float>({&u, &p.w, &p.m, &p.v, &p.g}, [&]<int N>(std::integral_constant<int, N>) {
+    WEFT_LAUNCH((lamb_direction_kernel<N>), blocks_for(n, kBlock * N, kLambBlocks), kBlock, 0,
+                stream(), u.data<float>(), entry_of(p, p.weight_decay), Adam(args));
   });
 }
 
@@ -214,12 +206,10 @@ void CudaBackend::lamb_apply(const AdamTensors& p, const Tensor& u, const Tensor
   const std::int64_t n = p.w.numel();
   if (n == 0) return;
   const auto apply = [&]<class Copy>(Copy* copy) {
-    with_pack({&p.w, &u, &p.copy}, [&]<int N>(std::integral_constant<int, N>) {
-      if constexpr (N <= 4) {
-        WEFT_LAUNCH((lamb_apply_kernel<Copy, N>), blocks_for(n, kBlock * N, kLambBlocks), kBlock, 0,
-                    stream(), p.w.data<float>(), copy, u.data<float>(),
-                    squares ? squares.data<double>() : nullptr, lr, n);
-      }
+    with_pack<float>({&p.w, &u, &p.copy}, [&]<int N>(std::integral_constant<int, N>) {
+      WEFT_LAUNCH((lamb_apply_kernel<Copy, N>), blocks_for(n, kBlock * N, kLambBlocks), kBlock, 0,
+                  stream(), p.w.data<float>(), copy, u.data<float>(),
+                  squares ? squares.data<double>() : nullptr, lr, n);
     });
   };
   if (!p.copy) return apply(static_cast<void*>(nullptr));

@@ -60,7 +60,7 @@ void CudaBackend::sum_rows(Tensor& y_C, const Tensor& x_NC) {
   const std::int64_t rows = x_NC.numel() / columns;
   const int multiprocessors = runtime_.properties().multiProcessorCount;
   with_floating_type(x_NC.dtype(), "sum_rows", [&]<class T>(T) {
-    with_row_pack<T>(columns, {&x_NC}, [&]<int N>(std::integral_constant<int, N>) {
+    with_pack<T>({&x_NC}, columns, [&]<int N>(std::integral_constant<int, N>) {
       const MatrixCut cut(rows, columns, N, kSummingBlocks * multiprocessors);
       column_sums<1>({y_C.data<float>()}, cut.parts, columns, device(), stream(),
                      [&](const ColumnTargets<1>& targets) {
@@ -91,16 +91,13 @@ static_assert(sizeof(NormBatch) <= 4000);
 template <int N, class T>
 __device__ double squares_of_thread(const T* x, std::int64_t n) {
   double sums[4] = {};
-  for (std::int64_t i = threadIdx.x; i < n / N; i += blockDim.x) {
-    float v[N];
-    load_pack<N>(v, x + i * N);
-    WEFT_UNROLL
-    for (int k = 0; k < N; ++k) sums[k % 4] += double{v[k]} * double{v[k]};
-  }
-  for (std::int64_t i = n / N * N + threadIdx.x; i < n; i += blockDim.x) {
-    const double v = to_float(x[i]);
-    sums[0] += v * v;
-  }
+  for_packs<N>(n, threadIdx.x, blockDim.x,
+               [&]<int K>(std::integral_constant<int, K>, std::int64_t i) {
+                 float v[K];
+                 load_pack<K>(v, x + i);
+                 WEFT_UNROLL
+                 for (int k = 0; k < K; ++k) sums[k % 4] += double{v[k]} * double{v[k]};
+               });
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 

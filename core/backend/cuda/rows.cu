@@ -348,8 +348,8 @@ void CudaBackend::scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& i
   with_floating_type(dy.dtype(), "scatter_add_rows", [&]<class T>(T) {
     const SortedRows<T> in{dy.data<T>(), row_of, row_starts, count, rows, columns};
     const auto add = [&]<class Sum>(Sum) {
-      with_pack({&dx, &dy}, columns, [&]<int N>(std::integral_constant<int, N>) {
-        if constexpr (kFits<N, Sum, T>) add_sorted_rows<N>(dx.data<Sum>(), in, device(), stream());
+      with_pack<Sum, T>({&dx, &dy}, columns, [&]<int N>(std::integral_constant<int, N>) {
+        add_sorted_rows<N>(dx.data<Sum>(), in, device(), stream());
       });
     };
     if (dx.dtype() == dy.dtype()) return add(T{});
