@@ -100,7 +100,7 @@ class BertSubject final : public Subject {
   void draw_batch(std::mt19937_64& random) override { batch_ = random_batch(random); }
   Var mean_loss(Pass& pass) override {
     const LossTerm mlm = model_->losses(to_device(batch_, options_.tensors.device), pass).front();
-    return scale(mlm.sum, 1.0F / static_cast<float>(mlm.count));
+    return scale(mlm.sum, 1.0F / static_cast<float>(options_.masked));
   }
 
  private:

@@ -11,14 +11,18 @@
 
 namespace weft {
 
-// One part of the training loss: a SUM over `count` targets of this micro-batch. The trainer
-// divides by the count of the whole global batch, so any split of it over ranks and micro-batches
-// gives one gradient.
+// One part of the training loss: a SUM over the targets of this micro-batch. The trainer divides by
+// their count in the whole global batch, so any split of it over ranks and micro-batches gives one
+// gradient.
 struct LossTerm {
-  std::string name;        // "mlm", "nsp"
-  Var sum;                 // f32 [1]
-  Tensor correct;          // f32 [1]: right predictions among the count
-  std::int64_t count = 0;  // known from the batch alone
+  Var sum;         // f32 [1]
+  Tensor correct;  // f32 [1]: right predictions
+};
+
+// How many targets a term has, which the batch alone tells.
+struct TermCount {
+  std::string name;  // "mlm", "nsp"
+  std::int64_t count = 0;
 };
 
 // Where a parameter's values stand among the Hugging Face tensors: rows [first, first + count) of
@@ -39,8 +43,8 @@ struct Output {
 class PretrainingModel : public Module {
  public:
   virtual std::vector<LossTerm> losses(const Batch& batch, Pass& pass) const = 0;
-  // The counts of losses() without running the model, in the same order with the same names.
-  virtual std::vector<LossTerm> counts(const Batch& batch) const = 0;
+  // Of the terms of losses(), in the same order, for a batch on the host.
+  virtual std::vector<TermCount> counts(const Batch& batch) const = 0;
   // Everything the model computes, over all places of the batch, dropout off.
   virtual std::vector<Output> outputs(const Batch& batch, bool hidden_states) const = 0;
   virtual std::vector<HfTensor> hf_tensors(const NamedParameter& p) const = 0;

@@ -48,6 +48,12 @@ class Communicator {
   // failure tensors hold anything: before the use of what the host has waited for.
   virtual void rethrow_failure() const {}
 
+  // Whether what is called for tensors on a GPU is work of its streams alone, which a graph can
+  // capture and do again.
+  virtual bool capturable() const { return size() == 1; }
+  // A graph with captured operations was launched: it ends, or fails, as an operation does.
+  virtual void watch_replay() {}
+
   // Control plane: small host values, whatever the device.
   virtual double all_reduce(double x, ReduceOp op) = 0;
   virtual void all_reduce(std::span<std::int64_t> x, ReduceOp op) = 0;  // in place

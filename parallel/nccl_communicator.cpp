@@ -113,6 +113,8 @@ class NcclCommunicator final : public Communicator {
 
   void barrier() override { host().barrier(); }
   void rethrow_failure() const override { group_->watch().rethrow_failure(); }
+  bool capturable() const override { return true; }
+  void watch_replay() override { group_->watch_replay(stream()); }
   double all_reduce(double x, ReduceOp op) override { return host().all_reduce(x, op); }
   void all_reduce(std::span<std::int64_t> x, ReduceOp op) override { host().all_reduce(x, op); }
   std::string broadcast(const std::string& s, int root) override {

@@ -162,6 +162,12 @@ void NcclGroup::follow(const NcclOperation& operation, cudaStream_t stream) {
   pending_.push_back({operation, issued_, std::move(done), Clock::now()});
 }
 
+void NcclGroup::watch_replay(cudaStream_t stream) {
+  const std::lock_guard lock(mutex_);
+  watch_->rethrow_failure();
+  follow(NcclOperation("a captured step"), stream);
+}
+
 void NcclGroup::drop_ended() {
   while (!pending_.empty() && pending_.front().done->done()) {
     spare_events_.push_back(std::move(pending_.front().done));
@@ -211,8 +217,9 @@ void NcclGroup::abort() {
 }
 
 std::string NcclGroup::text(const NcclOperation& operation, std::int64_t number) const {
+  if (!operation.operand) return std::string(operation.name);
   return fmt::format("{} of {} {} (operation {} of its group)", operation.name,
-                     name_of(operation.dtype), operation.shape.str(), number);
+                     name_of(operation.operand->dtype), operation.operand->shape.str(), number);
 }
 
 // Ranks that wait, too, tell what for; one that does not answer has not begun, or not so long ago.

@@ -18,11 +18,15 @@ namespace weft {
 // An operation as errors tell of it.
 struct NcclOperation {
   std::string_view name;
-  DType dtype = DType::f32;
-  Shape shape;
+  struct Operand {
+    DType dtype;
+    Shape shape;
+  };
+  std::optional<Operand> operand;  // none: all operations of a captured graph
 
+  explicit NcclOperation(std::string_view operation) : name(operation) {}
   NcclOperation(std::string_view operation, const Tensor& x)
-      : name(operation), dtype(x.dtype()), shape(x.shape()) {}
+      : name(operation), operand(Operand{x.dtype(), x.shape()}) {}
 };
 
 class NcclGroup {
@@ -46,6 +50,9 @@ class NcclGroup {
   // call of its kind waits for the other ranks, with which it connects, as long as the time-out.
   void issue(const NcclOperation& operation, cudaStream_t stream,
              const std::function<ncclResult_t(ncclComm_t)>& call);
+
+  // A captured graph with operations of this group or its parts was launched on the stream.
+  void watch_replay(cudaStream_t stream);
 
   // For the watching thread, before and while it looks: the failure of an operation under way, if
   // there is one.

@@ -39,10 +39,14 @@ struct Graph {
   std::unordered_map<const Node*, int> leaf_uses;  // edges into each leaf that are still to come
 };
 
-Graph collect(const std::shared_ptr<Node>& root) {
+Graph collect(const std::vector<Root>& roots) {
   Graph graph;
-  std::unordered_set<const Node*> seen{root.get()};
-  std::vector<std::shared_ptr<Node>> stack{root};
+  std::unordered_set<const Node*> seen;
+  std::vector<std::shared_ptr<Node>> stack;
+  for (const Root& root : roots) {
+    const std::shared_ptr<Node>& node = root.var.node();
+    if (seen.insert(node.get()).second && !node->is_leaf()) stack.push_back(node);
+  }
   while (!stack.empty()) {
     const std::shared_ptr<Node> node = std::move(stack.back());
     stack.pop_back();
@@ -64,22 +68,28 @@ Tensor ones_like(const Tensor& x) {
   return one;
 }
 
+// Fills in an absent seed.
+void check_seed(Root& root) {
+  if (!root.seed) {
+    if (root.var.value().numel() != 1) {
+      throw Error(
+          "backward: the root has shape " + root.var.shape().str() + " and no seed was given",
+          "pass a seed of that shape, or start from a scalar");
+    }
+    root.seed = ones_like(root.var.value());
+  }
+  if (root.seed.shape().numel() != root.var.shape().numel()) {
+    throw Error("backward: seed " + root.seed.shape().str() + " does not fit the root " +
+                root.var.shape().str());
+  }
+}
+
 }  // namespace
 
-GradMap backward(const Var& root, Tensor seed, const LeafHook& on_leaf) {
+GradMap backward(std::vector<Root> roots, const LeafHook& on_leaf) {
   GradMap result;
-  if (!root.requires_grad()) return result;
-  if (!seed) {
-    if (root.value().numel() != 1) {
-      throw Error("backward: the root has shape " + root.shape().str() + " and no seed was given",
-                  "pass a seed of that shape, or start from a scalar");
-    }
-    seed = ones_like(root.value());
-  }
-  if (seed.shape().numel() != root.shape().numel()) {
-    throw Error("backward: seed " + seed.shape().str() + " does not fit the root " +
-                root.shape().str());
-  }
+  std::erase_if(roots, [](const Root& root) { return !root.var.requires_grad(); });
+  for (Root& root : roots) check_seed(root);
 
   auto finish_leaf = [&](const Node* leaf, const Tensor& grad) {
     if (on_leaf)
@@ -87,14 +97,17 @@ GradMap backward(const Var& root, Tensor seed, const LeafHook& on_leaf) {
     else
       result.set(leaf, grad);
   };
-  if (root.node()->is_leaf()) {
-    finish_leaf(root.node().get(), seed);
-    return result;
-  }
 
-  Graph graph = collect(root.node());
+  Graph graph = collect(roots);
   std::unordered_map<const Node*, Pending> pending;
-  pending[root.node().get()].grad = std::move(seed);
+  for (Root& root : roots) pending[root.var.node().get()].add(std::move(root.seed));
+  for (const Root& root : roots) {
+    const Node* node = root.var.node().get();
+    if (!node->is_leaf() || graph.leaf_uses.contains(node) || !pending.contains(node)) continue;
+    finish_leaf(node, pending[node].grad);
+    pending.erase(node);
+  }
+  roots.clear();  // the last uses of the roots are those of the graph
 
   for (std::shared_ptr<Node>& node : graph.nodes) {
     Grads grads;

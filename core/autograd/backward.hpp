@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "core/autograd/var.hpp"
 
@@ -27,8 +29,17 @@ class GradMap {
 // go of it.
 using LeafHook = std::function<void(const Node* leaf, const Tensor& grad)>;
 
-// Backpropagates from `root`. `seed` is the gradient of the root, of its shape and dtype; without
-// one the root must have a single element, and the seed is 1. A graph can be walked once.
-GradMap backward(const Var& root, Tensor seed = {}, const LeafHook& on_leaf = {});
+// What to backpropagate from. `seed` is the gradient of the root, of its shape and dtype; without
+// one the root must have a single element, and the seed is 1.
+struct Root {
+  Var var;
+  Tensor seed = {};
+};
+
+// Backpropagates from the sum of all roots, each weighted by its seed. A graph can be walked once.
+GradMap backward(std::vector<Root> roots, const LeafHook& on_leaf = {});
+inline GradMap backward(const Var& root, Tensor seed = {}, const LeafHook& on_leaf = {}) {
+  return backward(std::vector<Root>{{root, std::move(seed)}}, on_leaf);
+}
 
 }  // namespace weft

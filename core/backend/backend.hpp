@@ -8,6 +8,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -24,7 +26,13 @@ struct Dropout {
   float p = 0;
   PhiloxKey key = {};
   std::uint64_t first_element = 0;  // position of element 0 in the global tensor
+  Tensor step = {};  // i32 [1], or empty: stands for key.step when the kernel runs (see capture)
 };
+
+// What a kernel reads the step from: null where it is the key's own.
+inline const std::int32_t* step_of(const Tensor& step) {
+  return step ? step.data<std::int32_t>() : nullptr;
+}
 
 // c[M, N] = op(a) op(b) + bias (+ c). a, b share a dtype; c has it too or is f32; bias has b's
 // dtype.
@@ -52,6 +60,7 @@ struct AttentionArgs {
   // (((first_sample + b) * total_heads + first_head + h) * T + i) * T + j of the global tensor.
   float dropout_p = 0;
   PhiloxKey dropout_key = {};
+  Tensor dropout_step = {};  // as Dropout::step
   std::int64_t first_sample = 0;
   std::int64_t first_head = 0;
   std::int64_t total_heads = 1;
@@ -72,6 +81,13 @@ struct AdamArgs {
   double correction2 = 1;             // 1 - beta2^t, or 1
 };
 
+// Captured work of a device, which can be done again and again on the same memory.
+class DeviceGraph {
+ public:
+  virtual ~DeviceGraph() = default;
+  virtual void replay() = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -84,6 +100,14 @@ class Backend {
   // Waits once, for all of them.
   virtual void download(std::span<Tensor> hosts, std::span<const Tensor> devices) = 0;
   virtual void synchronize() = 0;  // until all is done
+
+  // Calls issue(), and keeps the work that it issues to the device instead of doing it: replay()
+  // does it, at the price of one call. What changes from one replay to the next is in tensors that
+  // were there before, and uploaded to before a replay: issue() itself can neither upload nor
+  // download. Tensors that it makes hold what the last replay left in
+  // them. Throws Error on a device without graphs and when a call cannot be captured; then nothing
+  // is kept.
+  virtual std::unique_ptr<DeviceGraph> capture(const std::function<void()>& issue) = 0;
 
   // ---- elementwise -----------------------------------------------------------------------------
   virtual void fill(Tensor& x, float value) = 0;
@@ -145,6 +169,9 @@ class Backend {
   // dy is not.
   virtual void scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index,
                                 std::int64_t first_row) = 0;
+
+  // y[i] = i % period * stride, i32: positions, or the first row of each sample.
+  virtual void count_up(Tensor& y, std::int64_t period, std::int64_t stride) = 0;
 
   // ---- cross entropy over (a rank's slice of) the vocabulary -----------------------------------
   // parts_N3 f32: per row the maximum, the sum of exp(logit - maximum), and the target's logit

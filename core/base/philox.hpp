@@ -40,6 +40,12 @@ WEFT_HOST_DEVICE inline Philox4 philox4x32(std::uint32_t c0, std::uint32_t c1, s
   return {{c0, c1, c2, c3}};
 }
 
+// The key of another step, where `step` is not null.
+WEFT_HOST_DEVICE inline PhiloxKey in_step(PhiloxKey key, const std::int32_t* step) {
+  if (step != nullptr) key.step = static_cast<std::uint32_t>(*step);
+  return key;
+}
+
 // Four 32-bit numbers for elements 4 * group ... 4 * group + 3 of the stream.
 WEFT_HOST_DEVICE inline Philox4 philox(const PhiloxKey& key, std::uint64_t group) {
   return philox4x32(static_cast<std::uint32_t>(group), static_cast<std::uint32_t>(group >> 32),

@@ -20,7 +20,7 @@ Tensor to_tensor(const std::vector<std::int32_t>& values) {
 }  // namespace
 
 Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::int32_t pad_id,
-                 std::int64_t first_sample) {
+                 std::int64_t first_sample, std::int64_t masked_places) {
   const auto B = static_cast<std::int64_t>(samples.size());
   const std::int64_t T = seq_length;
   Batch batch;
@@ -48,7 +48,13 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::
     targets.insert(targets.end(), s.targets.begin(), s.targets.end());
     if (s.sentence_label >= 0) labels.push_back(s.sentence_label);
   }
-  if (padded) batch.key_mask_BT = mask_BT;
+  const bool fixed_shapes = masked_places > 0;
+  if (fixed_shapes) {
+    assert(static_cast<std::int64_t>(places.size()) <= masked_places);
+    places.resize(static_cast<std::size_t>(masked_places), -1);
+    targets.resize(static_cast<std::size_t>(masked_places), -1);
+  }
+  if (padded || fixed_shapes) batch.key_mask_BT = mask_BT;
   batch.padding_is_last = true;
   batch.masked_places_N = to_tensor(places);
   batch.masked_targets_N = to_tensor(targets);

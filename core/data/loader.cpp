@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/data/masking.hpp"
 
 namespace weft {
 
@@ -35,6 +36,9 @@ std::vector<Batch> step_batches(const Dataset& dataset, const LoaderOptions& opt
   check(options);
   const std::int64_t per_rank = options.global_batch / options.data_ranks;
   const std::int64_t begin = options.data_rank * per_rank;
+  const std::int64_t T = dataset.data().seq_length;
+  const std::int64_t masked_places =
+      options.fixed_shapes ? options.micro_batch * prediction_count(dataset.objective(), T) : 0;
   std::vector<Batch> batches;
   std::vector<Sample> samples;
   for (std::int64_t first = begin; first < begin + per_rank; first += options.micro_batch) {
@@ -42,7 +46,7 @@ std::vector<Batch> step_batches(const Dataset& dataset, const LoaderOptions& opt
     for (std::int64_t i = first; i < first + options.micro_batch; ++i) {
       samples.push_back(dataset.sample(static_cast<std::uint64_t>(first_sample + i)));
     }
-    batches.push_back(make_batch(samples, dataset.data().seq_length, dataset.pad_id(), first));
+    batches.push_back(make_batch(samples, T, dataset.pad_id(), first, masked_places));
   }
   return batches;
 }

@@ -19,7 +19,9 @@ struct LoaderOptions {
   std::int64_t data_rank = 0;
   std::int64_t data_ranks = 1;
   std::int64_t first_sample = 0;  // a resumed run starts here; costs nothing
-  int prefetch = 2;               // steps made ahead
+  // All batches have the same shapes, as GPUs like it: one choice of algorithms serves all.
+  bool fixed_shapes = false;
+  int prefetch = 2;  // steps made ahead
 };
 
 // The micro-batches of the step that begins at a sample, in order: a pure function.

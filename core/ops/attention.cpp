@@ -46,6 +46,7 @@ Var attention(const Var& qkv, const AttentionMask& mask, const Heads& heads, flo
                            .keys_are_prefix = mask.keys_are_prefix,
                            .dropout_p = pass.training ? p : 0,
                            .dropout_key = pass.next_key(),
+                           .dropout_step = pass.step_on_device,
                            .first_sample = pass.first_sample,
                            .first_head = heads.first,
                            .total_heads = heads.total};

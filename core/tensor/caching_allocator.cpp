@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cstdint>
 #include <cstdlib>
 
@@ -38,7 +39,7 @@ void* CachingAllocator::allocate(std::size_t bytes) {
   if (bytes > PTRDIFF_MAX) fail(bytes);  // the size class might overflow
   const std::size_t size = size_class(bytes);
   void* p = nullptr;
-  if (auto it = free_.find(size); it != free_.end() && !it->second.empty()) {
+  if (auto it = open_->find(size); it != open_->end() && !it->second.empty()) {
     p = it->second.back();
     it->second.pop_back();
   } else {
@@ -49,6 +50,7 @@ void* CachingAllocator::allocate(std::size_t bytes) {
     }
     if (p == nullptr) fail(size);
     stats_.reserved += size;
+    if (open_ != &common_) private_of_[p] = open_;
   }
   stats_.in_use += size;
   stats_.peak = std::max(stats_.peak, stats_.in_use);
@@ -62,7 +64,8 @@ void CachingAllocator::deallocate(void* p, std::size_t bytes) noexcept {
   const std::size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
   forbid_access(p, size);
-  free_[size].push_back(p);
+  const auto owner = private_of_.find(p);
+  (owner == private_of_.end() ? common_ : *owner->second)[size].push_back(p);
   stats_.in_use -= size;
 }
 
@@ -77,13 +80,34 @@ void CachingAllocator::release_cached() {
 }
 
 void CachingAllocator::release_free_blocks() {
-  for (auto& [size, blocks] : free_) {
+  for (auto& [size, blocks] : common_) {
     for (void* p : blocks) {
       allow_access(p, size);
       to_system(p);
       stats_.reserved -= size;
     }
     blocks.clear();
+  }
+}
+
+PrivatePool::PrivatePool(CachingAllocator& allocator) : allocator_(&allocator) {
+  const std::lock_guard lock(allocator.mutex_);
+  assert(allocator.open_ == &allocator.common_);
+  allocator.open_ = &blocks_;
+}
+
+void PrivatePool::close() {
+  const std::lock_guard lock(allocator_->mutex_);
+  allocator_->open_ = &allocator_->common_;
+}
+
+PrivatePool::~PrivatePool() {
+  const std::lock_guard lock(allocator_->mutex_);
+  if (allocator_->open_ == &blocks_) allocator_->open_ = &allocator_->common_;
+  std::erase_if(allocator_->private_of_, [&](const auto& b) { return b.second == &blocks_; });
+  for (auto& [size, blocks] : blocks_) {
+    std::vector<void*>& common = allocator_->common_[size];
+    common.insert(common.end(), blocks.begin(), blocks.end());
   }
 }
 

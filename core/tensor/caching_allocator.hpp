@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/tensor/storage.hpp"
@@ -29,6 +30,9 @@ class CachingAllocator : public Allocator {
   explicit CachingAllocator(std::string name) : name_(std::move(name)) {}
 
  private:
+  friend class PrivatePool;
+  using Pool = std::map<std::size_t, std::vector<void*>>;  // free blocks by size class
+
   virtual void* from_system(std::size_t bytes) = 0;  // 64-byte aligned; null when there is none
   virtual void to_system(void* p) noexcept = 0;
   void release_free_blocks();  // with the lock held
@@ -36,8 +40,25 @@ class CachingAllocator : public Allocator {
 
   std::string name_;
   mutable std::mutex mutex_;
-  std::map<std::size_t, std::vector<void*>> free_;  // by size class
+  Pool common_;
+  Pool* open_ = &common_;                        // where new blocks come from
+  std::unordered_map<void*, Pool*> private_of_;  // blocks that return to a private pool
   MemoryStats stats_;
+};
+
+// Blocks set aside: those allocated until close() return here when they are freed, so that nobody
+// else is given them as long as the pool lives. For work that is done again on the same memory.
+class PrivatePool {
+ public:
+  explicit PrivatePool(CachingAllocator& allocator);  // none of which has an open pool
+  ~PrivatePool();  // its blocks become common, those in use when they are freed
+  PrivatePool(const PrivatePool&) = delete;
+  PrivatePool& operator=(const PrivatePool&) = delete;
+  void close();
+
+ private:
+  CachingAllocator* allocator_;
+  CachingAllocator::Pool blocks_;
 };
 
 class CpuAllocator final : public CachingAllocator {

@@ -58,6 +58,7 @@ struct Config {
     std::int64_t steps = 1000, global_batch = 32, micro_batch = 0;  // micro_batch: derived
     DType precision = DType::f32;
     Recompute recompute = Recompute::none;
+    bool cuda_graph = false;
     CudaOptions cuda;
   } train;
   struct {

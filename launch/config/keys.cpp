@@ -108,6 +108,9 @@ void add_train(std::vector<ConfigKey>& keys, Config& c) {
                             "number format of the computation; fp16 on GPUs only"));
   keys.push_back(choice_key("train.recompute", t.recompute, kRecomputes,
                             "full: keep no activations of a layer but its input", kHarmless));
+  keys.push_back(flag_key("train.cuda_graph", t.cuda_graph,
+                          "GPUs: issue a step as one captured graph, which spares the host time",
+                          kHarmless));
   keys.push_back(flag_key("train.deterministic", t.cuda.deterministic,
                           "GPUs: the same bits every time, for time and memory of attention",
                           kHarmless));

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "core/backend/backend.hpp"
 #include "core/data/batch.hpp"
 #include "models/task.hpp"
 #include "parallel/data_parallel.hpp"
@@ -34,10 +36,12 @@ StepFacts agree_on_step(const PretrainingModel& model, const std::vector<Batch>&
                         Mesh& mesh);
 
 struct StepOptions {
-  std::uint64_t seed = 0;
-  std::int64_t step = 0;  // the dropout keys depend on it
+  std::uint64_t seed = 0;  // of the dropouts, which depend on the step as well
   bool recompute = false;
-  double loss_scale = 1;  // multiplies the loss, and so the gradients in the buckets
+  // The third step is captured as one graph of the device, and done again by all later ones: for
+  // models so small that a GPU waits for the host, which issues kernels one by one. All batches
+  // must have the same shapes.
+  bool device_graph = false;
 };
 
 struct StepResult {
@@ -45,13 +49,47 @@ struct StepResult {
   double grad_norm = 0;  // of the whole gradient, loss_scale taken out; NaN and Inf come through
 };
 
-// Forward and backward over the micro-batches. Each term's sum is divided by its count in the
-// global batch, so that the gradients of any split of the batch add up to the same. Afterwards
-// `buckets` holds the gradients of the global batch. The host waits for the device once, at the
-// end.
-StepResult accumulate_gradients(const PretrainingModel& model, const std::vector<Batch>& batches,
-                                const StepFacts& facts, const StepOptions& options,
-                                GradientBuckets& buckets, Mesh& mesh);
+// Forward and backward over the micro-batches of a step.
+class TrainingStep {
+ public:
+  // All of it outlives this object; the model's parameters are those of the buckets.
+  TrainingStep(const PretrainingModel& model, GradientBuckets& buckets, Mesh& mesh,
+               const StepOptions& options);
+
+  // Each term's sum is divided by its count in the global batch, so that the gradients of any split
+  // of the batch add up to the same; `loss_scale` multiplies the loss, and so the gradients.
+  // Afterwards the buckets hold the gradients of the global batch. The host waits for the device
+  // once, at the end. `batches` are on the host.
+  StepResult take(const std::vector<Batch>& batches, const StepFacts& facts, std::int64_t step,
+                  double loss_scale = 1);
+
+ private:
+  // What is different in each step.
+  struct Inputs {
+    std::vector<Batch> batches;
+    Tensor step;          // i32 [1]
+    Tensor term_weights;  // f32: what a unit of a term's sum adds to the loss
+  };
+  struct Outputs {
+    std::vector<Tensor> scalars;  // of each batch and each term the sum and the right ones
+    Tensor squared_norms;         // f64, of each parameter's gradient
+  };
+
+  static Inputs inputs_of(const std::vector<Batch>& batches, const StepFacts& facts,
+                          std::int64_t step, double loss_scale);
+  Inputs to_device(const Inputs& host) const;
+  void upload(const Inputs& host);
+  Outputs issue(const Inputs& in);
+
+  const PretrainingModel& model_;
+  GradientBuckets& buckets_;
+  Mesh& mesh_;
+  StepOptions options_;
+  int uncaptured_steps_ = 0;
+  Inputs graph_inputs_;
+  Outputs graph_outputs_;
+  std::unique_ptr<DeviceGraph> graph_;  // of one step, from graph_inputs_ to graph_outputs_
+};
 
 // The sums of a forward pass without gradients, dropout off; adds to `totals`. The model is on
 // `device`.

@@ -29,6 +29,17 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+bool on_gpu(Mesh& mesh) { return mesh.device().type == DeviceType::cuda; }
+
+// Ranks that send through host memory are a matter of the host, too.
+bool can_capture(Mesh& mesh) { return on_gpu(mesh) && mesh.world().capturable(); }
+
+StepOptions step_options(const Config& config, Mesh& mesh) {
+  return {.seed = config.run.seed,
+          .recompute = config.train.recompute == Recompute::full,
+          .device_graph = config.train.cuda_graph && can_capture(mesh)};
+}
+
 }  // namespace
 
 Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point)
@@ -36,6 +47,7 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
       config_(job.config),
       parameters_(parameters(job.model)),
       buckets_(parameters_, job.mesh),
+      step_(job.model, buckets_, job.mesh, step_options(job.config, job.mesh)),
       schedule_(make_schedule(job.config)) {
   if (point) {
     state_ = point->state;
@@ -52,6 +64,9 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
     state_.loss_scaler.emplace();
   }
   log_.emplace(config_, state_, job.mesh, job.console, job.json);
+  if (config_.train.cuda_graph && on_gpu(job.mesh) && !can_capture(job.mesh)) {
+    log_->warn("train.cuda_graph is left out: ranks that share a GPU cannot capture their steps");
+  }
 }
 
 ExitStatus Trainer::run() {
@@ -84,13 +99,7 @@ ExitStatus Trainer::run() {
 StepReport Trainer::take_step(const std::vector<Batch>& batches, const StepFacts& facts) {
   const Range range("step");
   const double loss_scale = state_.loss_scaler ? state_.loss_scaler->scale : 1;
-  const StepResult result =
-      accumulate_gradients(job_.model, batches, facts,
-                           {.seed = config_.run.seed,
-                            .step = state_.step,
-                            .recompute = config_.train.recompute == Recompute::full,
-                            .loss_scale = loss_scale},
-                           buckets_, job_.mesh);
+  const StepResult result = step_.take(batches, facts, state_.step, loss_scale);
   StepReport report;
   report.totals = result.totals;
   report.grad_norm = result.grad_norm;
@@ -155,7 +164,8 @@ LoaderOptions Trainer::loader_options(std::int64_t first_sample) const {
           .micro_batch = config_.train.micro_batch,
           .data_rank = job_.mesh.data().rank(),
           .data_ranks = job_.mesh.data().size(),
-          .first_sample = first_sample};
+          .first_sample = first_sample,
+          .fixed_shapes = on_gpu(job_.mesh)};
 }
 
 bool Trainer::evaluation_due() const {

@@ -13,6 +13,7 @@
 #include "launch/cli.hpp"
 #include "launch/config/config.hpp"
 #include "launch/training/resume_point.hpp"
+#include "launch/training/step.hpp"
 #include "launch/training/training_log.hpp"
 #include "models/task.hpp"
 #include "parallel/data_parallel.hpp"
@@ -59,6 +60,7 @@ class Trainer {
   const Config& config_;
   std::vector<NamedParameter> parameters_;
   GradientBuckets buckets_;
+  TrainingStep step_;
   Schedule schedule_;
   RunState state_;
   std::optional<TrainingLog> log_;

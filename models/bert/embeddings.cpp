@@ -1,7 +1,7 @@
 // BERT's input embeddings.
 #include "models/bert/embeddings.hpp"
 
-#include "core/backend/transfer.hpp"
+#include "core/backend/backend.hpp"
 #include "core/base/error.hpp"
 #include "core/ops/dropout.hpp"
 #include "core/ops/elementwise.hpp"
@@ -24,12 +24,9 @@ Parameter table(std::int64_t rows, const BertConfig& c, const TensorOptions& opt
 
 // 0 ... T - 1 for each of B samples.
 Tensor positions(const Tensor& ids_BT) {
-  Tensor p(ids_BT.shape(), DType::i32);
-  const std::int64_t T = ids_BT.shape()[1];
-  for (std::int64_t i = 0; i < p.numel(); ++i) {
-    p.data<std::int32_t>()[i] = static_cast<std::int32_t>(i % T);
-  }
-  return to_device(p, ids_BT.device());
+  Tensor p = empty_like(ids_BT);
+  backend(p).count_up(p, ids_BT.shape()[1], 1);
+  return p;
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // The bare BERT model.
 #include "models/bert/encoder.hpp"
 
-#include "core/backend/transfer.hpp"
+#include "core/backend/backend.hpp"
 #include "core/nn/recompute.hpp"
 #include "core/ops/elementwise.hpp"
 #include "core/ops/rows.hpp"
@@ -18,10 +18,9 @@ std::vector<Var> leaves(Module& m) {
 
 // Row b * T for each sample b.
 Tensor first_tokens(std::int64_t B, std::int64_t T, Device device) {
-  Tensor index({B}, DType::i32);
-  for (std::int64_t b = 0; b < B; ++b)
-    index.data<std::int32_t>()[b] = static_cast<std::int32_t>(b * T);
-  return to_device(index, device);
+  Tensor index({B}, DType::i32, device);
+  backend(device).count_up(index, B, T);
+  return index;
 }
 
 }  // namespace

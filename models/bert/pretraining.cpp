@@ -1,6 +1,8 @@
 // BERT with its pretraining heads.
 #include "models/bert/pretraining.hpp"
 
+#include <algorithm>
+
 #include "core/base/error.hpp"
 #include "core/nn/shard.hpp"
 #include "core/ops/elementwise.hpp"
@@ -82,30 +84,27 @@ Bert::Bert(const BertConfig& c, Mesh& mesh, DType dtype)
   if (c.nsp_head) nsp_.emplace(c.hidden_size, 2, mesh.tensor(), replicated(c, options));
 }
 
-std::vector<LossTerm> Bert::counts(const Batch& batch) const {
-  std::vector<LossTerm> terms;
-  terms.push_back(
-      {.name = "mlm", .sum = {}, .correct = {}, .count = batch.masked_targets_N.numel()});
-  if (batch.sentence_labels_B) {
-    terms.push_back({.name = "nsp", .sum = {}, .correct = {}, .count = batch.size()});
-  }
+std::vector<TermCount> Bert::counts(const Batch& batch) const {
+  const auto* const targets = batch.masked_targets_N.data<std::int32_t>();
+  const auto masked = std::count_if(targets, targets + batch.masked_targets_N.numel(),
+                                    [](std::int32_t target) { return target >= 0; });
+  std::vector<TermCount> terms = {{"mlm", masked}};
+  if (batch.sentence_labels_B) terms.push_back({"nsp", batch.size()});
   return terms;
 }
 
 std::vector<LossTerm> Bert::losses(const Batch& batch, Pass& pass) const {
-  std::vector<LossTerm> terms = counts(batch);
+  std::vector<LossTerm> terms;
   const Var hidden_BTC = encoder_(batch, pass);
   const Var masked_NC = gather_rows(flat_rows(hidden_BTC), batch.masked_places_N);
   const VocabEmbedding& words = encoder_.word_embedding();
   const CrossEntropy mlm = vocab_cross_entropy((*mlm_)(masked_NC, words), batch.masked_targets_N,
                                                words.range().first, *tensor_);
-  terms[0].sum = mlm.loss;
-  terms[0].correct = mlm.correct;
+  terms.push_back({mlm.loss, mlm.correct});
   if (batch.sentence_labels_B) {
     const CrossEntropy nsp =
         cross_entropy((*nsp_)(encoder_.pooled(hidden_BTC)), batch.sentence_labels_B);
-    terms[1].sum = nsp.loss;
-    terms[1].correct = nsp.correct;
+    terms.push_back({nsp.loss, nsp.correct});
   }
   return terms;
 }

@@ -30,7 +30,7 @@ class Bert final : public PretrainingModel {
   Bert(const BertConfig& config, Mesh& mesh, DType dtype);
 
   std::vector<LossTerm> losses(const Batch& batch, Pass& pass) const override;
-  std::vector<LossTerm> counts(const Batch& batch) const override;
+  std::vector<TermCount> counts(const Batch& batch) const override;
   std::vector<Output> outputs(const Batch& batch, bool hidden_states) const override;
   std::vector<HfTensor> hf_tensors(const NamedParameter& p) const override;
   PretrainedNames pretrained_names() const override;

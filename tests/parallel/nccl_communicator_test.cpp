@@ -44,9 +44,9 @@ class NcclTest : public testing::Test {
     to_host(x);
     host->barrier();
   }
-  // "operation N of x timed out on this rank, and the last rank is missing".
-  std::string missing_last(const Communicator& c, const std::string& operation) const {
-    return operation + " of its group) on rank " + std::to_string(c.rank()) + " of " +
+  // The error of a rank that waits for `what`, when the last one does not come.
+  std::string missing_last(const Communicator& c, const std::string& what) const {
+    return what + " on rank " + std::to_string(c.rank()) + " of " +
            std::to_string(c.size()) + " has not ended within 1.5 s; nothing was heard of rank " +
            std::to_string(c.size() - 1);
   }
@@ -79,7 +79,7 @@ TEST_F(NcclTest, AMissingRankIsNamedAndEveryLaterCallTellsIt) {
   if (!last()) {
     c->all_reduce(x, ReduceOp::sum);
     to_host(x);  // comes to an end although the sum does not
-    const std::string want = missing_last(*c, "all_reduce of f32 [3, 4] (operation 2");
+    const std::string want = missing_last(*c, "all_reduce of f32 [3, 4] (operation 2 of its group)");
     EXPECT_EQ(message_of([&] { c->rethrow_failure(); }), want);
     EXPECT_EQ(message_of([&] { c->all_reduce(x, ReduceOp::sum); }), want);
     EXPECT_EQ(message_of([&] { c->all_reduce(1.0, ReduceOp::sum); }), want);
@@ -97,7 +97,7 @@ TEST_F(NcclTest, ARankMissingFromTheFirstCallIsNamedToo) {
   Tensor x = make_random({3, 4}, 1);
   host->barrier();
   if (!last()) {
-    const std::string want = missing_last(*c, "all_reduce of f32 [3, 4] (operation 1");
+    const std::string want = missing_last(*c, "all_reduce of f32 [3, 4] (operation 1 of its group)");
     EXPECT_EQ(message_of([&] {
                 c->all_reduce(x, ReduceOp::sum);
                 to_host(x);
@@ -105,6 +105,25 @@ TEST_F(NcclTest, ARankMissingFromTheFirstCallIsNamedToo) {
               }),
               want);
     EXPECT_EQ(message_of([&] { c->all_reduce(x, ReduceOp::sum); }), want);
+  }
+  host->barrier();
+}
+
+TEST_F(NcclTest, ARankMissingFromACapturedStepIsNamed) {
+  const auto c = connect(kShort);
+  Tensor x = make_random({3, 4}, 1);
+  make_first_call(*c, x);
+  const auto graph = test_backend().capture([&] { c->all_reduce(x, ReduceOp::sum); });
+  graph->replay();
+  c->watch_replay();
+  to_host(x);
+  EXPECT_NO_THROW(c->rethrow_failure());
+  host->barrier();
+  if (!last()) {
+    graph->replay();
+    c->watch_replay();
+    to_host(x);
+    EXPECT_EQ(message_of([&] { c->rethrow_failure(); }), missing_last(*c, "a captured step"));
   }
   host->barrier();
 }

@@ -16,7 +16,7 @@ namespace weft {
 class AttentionDropout {
  public:
   AttentionDropout(const AttentionArgs& args, std::int64_t T, std::int64_t b, std::int64_t h)
-      : key_(args.dropout_key),
+      : key_(in_step(args.dropout_key, step_of(args.dropout_step))),
         threshold_(drop_threshold(args.dropout_p)),
         scale_(args.dropout_p > 0 ? 1.0F / (1.0F - args.dropout_p) : 1.0F),
         T_(T),

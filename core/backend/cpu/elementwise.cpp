@@ -52,6 +52,11 @@ void CpuBackend::download(std::span<Tensor> hosts, std::span<const Tensor> devic
   for (std::size_t i = 0; i < hosts.size(); ++i) copy_bytes(hosts[i], devices[i]);
 }
 
+std::unique_ptr<DeviceGraph> CpuBackend::capture(const std::function<void()>& issue) {
+  static_cast<void>(issue);
+  throw Error("work on the CPU is done at once: it cannot be captured");
+}
+
 void CpuBackend::fill(Tensor& x, float value) {
   switch (x.dtype()) {
     case DType::f32:

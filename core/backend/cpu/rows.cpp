@@ -65,4 +65,12 @@ void CpuBackend::scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& in
   });
 }
 
+void CpuBackend::count_up(Tensor& y, std::int64_t period, std::int64_t stride) {
+  auto* const py = y.data<std::int32_t>();
+  parallel_ranges(y.numel(), 1, [=](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i)
+      py[i] = static_cast<std::int32_t>(i % period * stride);
+  });
+}
+
 }  // namespace weft

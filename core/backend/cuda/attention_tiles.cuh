@@ -52,6 +52,7 @@ struct AttentionParams {
   std::uint32_t drop_threshold;  // 0: nothing is dropped
   float keep_scale;
   PhiloxKey dropout_key;
+  const std::int32_t* dropout_step;      // or null
   std::int64_t first_head, total_heads;  // global number of this call's first head, heads a sample
 
   AttentionParams(const AttentionArgs& args, const Tensor& qkv,
@@ -66,6 +67,7 @@ struct AttentionParams {
         drop_threshold(weft::drop_threshold(args.dropout_p)),
         keep_scale(weft::keep_factor(args.dropout_p)),
         dropout_key(args.dropout_key),
+        dropout_step(step_of(args.dropout_step)),
         first_head(args.first_sample * args.total_heads + args.first_head),
         total_heads(args.total_heads) {
     for (const Tensor* t : moved) packed = packed && aligned_for(4 * size_of(t->dtype()), *t);
@@ -169,6 +171,7 @@ template <int D>
 __device__ void draw_keep(unsigned (&keep)[kTile<D>], const AttentionParams& p,
                           AttentionPlace place, std::int64_t first_query, std::int64_t first_key) {
   if (p.drop_threshold == 0) return;
+  const PhiloxKey key = in_step(p.dropout_key, p.dropout_step);
   const std::int64_t head = p.first_head + place.b * p.total_heads + place.h;
   for (int r = 0; r < kOwn<D>; ++r) {
     const std::int64_t query = first_query + own_row(r);
@@ -176,7 +179,7 @@ __device__ void draw_keep(unsigned (&keep)[kTile<D>], const AttentionParams& p,
         static_cast<std::uint64_t>((head * p.tokens + query) * p.tokens + first_key);
     unsigned kept = 0;
     if (half_lane() <= kTile<D> / 4) {  // one group more than fit, as the first may begin earlier
-      const Philox4 drawn = philox(p.dropout_key, element / 4 + half_lane());
+      const Philox4 drawn = philox(key, element / 4 + half_lane());
       for (int e = 0; e < 4; ++e) {
         const int j = 4 * half_lane() + e - static_cast<int>(element % 4);
         if (j >= 0 && j < kTile<D> && drawn.v[e] >= p.drop_threshold) kept |= 1U << j;

@@ -22,6 +22,9 @@ void CudaBackend::download(std::span<Tensor> hosts, std::span<const Tensor> devi
   runtime_.download(hosts, devices);
 }
 void CudaBackend::synchronize() { runtime_.synchronize(); }
+std::unique_ptr<DeviceGraph> CudaBackend::capture(const std::function<void()>& issue) {
+  return runtime_.capture(issue);
+}
 
 Backend& cuda_backend(int index) {
   CudaRuntime::of(index);  // for the thread's current device

@@ -20,6 +20,7 @@ class CudaBackend final : public Backend {
   void upload(Tensor& device, const Tensor& host) override;
   void download(std::span<Tensor> hosts, std::span<const Tensor> devices) override;
   void synchronize() override;
+  std::unique_ptr<DeviceGraph> capture(const std::function<void()>& issue) override;
   void fill(Tensor& x, float value) override;
   void copy(Tensor& y, const Tensor& x) override;
   void add(Tensor& y, const Tensor& a, const Tensor& b) override;
@@ -51,6 +52,7 @@ class CudaBackend final : public Backend {
                    std::int64_t first_row) override;
   void scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index,
                         std::int64_t first_row) override;
+  void count_up(Tensor& y, std::int64_t period, std::int64_t stride) override;
   void cross_entropy_parts(Tensor& parts_N3, const Tensor& logits_NV, const Tensor& targets_N,
                            std::int64_t first_column) override;
   void cross_entropy_join(Tensor& sums, Tensor& lse_N, const Tensor& parts_tN3,

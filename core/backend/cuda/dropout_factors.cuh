@@ -13,6 +13,7 @@ class DropoutFactors {
  public:
   explicit DropoutFactors(const Dropout& dropout)
       : key_(dropout.key),
+        step_(step_of(dropout.step)),
         first_(dropout.first_element),
         threshold_(drop_threshold(dropout.p)),
         kept_(keep_factor(dropout.p)),
@@ -25,10 +26,11 @@ class DropoutFactors {
   template <int N>
   __device__ void draw(float (&factors)[N], std::int64_t first) const {
     const std::uint64_t element = first_ + static_cast<std::uint64_t>(first);
+    const PhiloxKey key = in_step(key_, step_);
     if (N % 4 == 0 && element % 4 == 0) {
       WEFT_UNROLL
       for (int i = 0; i + 4 <= N; i += 4) {
-        const Philox4 group = philox(key_, element / 4 + static_cast<unsigned>(i / 4));
+        const Philox4 group = philox(key, element / 4 + static_cast<unsigned>(i / 4));
         WEFT_UNROLL
         for (int k = 0; k < 4; ++k) factors[i + k] = factor(group.v[k]);
       }
@@ -36,13 +38,14 @@ class DropoutFactors {
     }
     WEFT_UNROLL
     for (int i = 0; i < N; ++i)
-      factors[i] = factor(philox_u32(key_, element + static_cast<unsigned>(i)));
+      factors[i] = factor(philox_u32(key, element + static_cast<unsigned>(i)));
   }
 
  private:
   __device__ float factor(std::uint32_t bits) const { return bits >= threshold_ ? kept_ : 0.0F; }
 
   PhiloxKey key_;
+  const std::int32_t* step_;  // or null
   std::uint64_t first_;
   std::uint32_t threshold_;
   float kept_;

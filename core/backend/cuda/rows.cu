@@ -357,4 +357,24 @@ void CudaBackend::scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& i
   });
 }
 
+// ---- counting -----------------------------------------------------------------------------------
+
+namespace {
+
+__global__ void count_up_kernel(std::int32_t* y, std::int64_t period, std::int64_t stride,
+                                std::int64_t n) {
+  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step)
+    y[i] = static_cast<std::int32_t>(i % period * stride);
+}
+
+}  // namespace
+
+void CudaBackend::count_up(Tensor& y, std::int64_t period, std::int64_t stride) {
+  const std::int64_t n = y.numel();
+  if (n == 0) return;
+  WEFT_LAUNCH(count_up_kernel, blocks_for(n, kBlock), kBlock, 0, stream(), y.data<std::int32_t>(),
+              period, stride, n);
+}
+
 }  // namespace weft

@@ -133,7 +133,15 @@ std::span<std::byte> CudaRuntime::staging_room() {
   return {uploads_[open_].memory.data() + filled_, kStageBytes - filled_};
 }
 
+// A captured copy would move, at each replay, what happens to be in the stage then.
+void CudaRuntime::refuse_in_capture(std::string_view what) const {
+  if (!capturing_) return;
+  throw Error(std::string(what) + " cuda:" + std::to_string(device_) +
+              " cannot be part of a captured graph");
+}
+
 void CudaRuntime::upload(Tensor& device, const Tensor& host) {
+  refuse_in_capture("an upload to");
   const std::lock_guard lock(staging_);
   auto* to = static_cast<std::byte*>(device.raw());
   const auto* from = static_cast<const std::byte*>(host.raw());
@@ -150,6 +158,7 @@ void CudaRuntime::upload(Tensor& device, const Tensor& host) {
 }
 
 void CudaRuntime::download(std::span<Tensor> hosts, std::span<const Tensor> devices) {
+  refuse_in_capture("a download from");
   const std::lock_guard lock(staging_);
   struct Piece {
     std::byte* to;
@@ -185,6 +194,7 @@ void CudaRuntime::download(std::span<Tensor> hosts, std::span<const Tensor> devi
 }
 
 void CudaRuntime::synchronize() {
+  refuse_in_capture("waiting for");
   check_cuda(cudaStreamSynchronize(stream()), "waiting for the device");
 }
 

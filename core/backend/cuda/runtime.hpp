@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -12,6 +14,7 @@
 
 #include <cuda_runtime.h>
 
+#include "core/backend/backend.hpp"
 #include "core/tensor/caching_allocator.hpp"
 #include "core/tensor/tensor.hpp"
 
@@ -93,9 +96,11 @@ class CudaRuntime {
   void upload(Tensor& device, const Tensor& host);
   void download(std::span<Tensor> hosts, std::span<const Tensor> devices);
   void synchronize();
+  std::unique_ptr<DeviceGraph> capture(const std::function<void()>& issue);
 
  private:
   explicit CudaRuntime(int device);
+  void refuse_in_capture(std::string_view what) const;
 
   // Copies go through pinned memory. Uploads of any size follow each other in a stage, and the host
   // waits only when it comes back to one that the device has not done with; a download waits for
@@ -112,6 +117,7 @@ class CudaRuntime {
   cudaDeviceProp properties_{};
   CudaStream compute_;
   CudaAllocator allocator_;
+  bool capturing_ = false;
   std::mutex staging_;  // guards what follows
   std::array<Stage, 4> uploads_;
   std::size_t open_ = 0;    // the stage that is being filled

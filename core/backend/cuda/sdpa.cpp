@@ -81,7 +81,7 @@ Bindings inputs_of(Workspace& workspace, const Tensor& qkv, const AttentionArgs&
                           .offset = workspace.elements<std::uint64_t>(1),
                           .query_lengths = workspace.elements<std::int32_t>(B),
                           .key_lengths = workspace.elements<std::int32_t>(B)};
-  write_sdpa_inputs(inputs, sdpa_dropout_seed(args), args.key_mask_BT, stream);
+  write_sdpa_inputs(inputs, SdpaSeed(args), args.key_mask_BT, stream);
   if (drops) {
     memory.push_back({kSeed, inputs.seed});
     memory.push_back({kOffset, inputs.offset});
@@ -99,14 +99,6 @@ void copy_bytes(const Tensor& to, const Tensor& from, cudaStream_t stream) {
 }
 
 }  // namespace
-
-std::uint64_t sdpa_dropout_seed(const AttentionArgs& args) {
-  // From the far end of the key's stream, where no element of a tensor comes.
-  const std::uint64_t first =
-      static_cast<std::uint64_t>(args.first_sample * args.total_heads + args.first_head);
-  const Philox4 random = philox(args.dropout_key, ~first);
-  return std::uint64_t{random.v[1]} << 32 | random.v[0];
-}
 
 void Sdpa::try_to_plan(Direction& direction,
                        void (*build)(graph::Graph&, const AttentionSignature&),

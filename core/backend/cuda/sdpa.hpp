@@ -15,11 +15,6 @@
 
 namespace weft {
 
-// The seed of cuDNN's dropout mask: another for every key, first sample and first head. cuDNN
-// counts a mask's elements from the call's own first, so that these must enter the seed for ranks
-// to differ; the same arguments give forward, backward and recomputation the same mask.
-std::uint64_t sdpa_dropout_seed(const AttentionArgs& args);
-
 class Sdpa {
  public:
   // Begins the computation on `stream` and returns "". Otherwise nothing was begun, and the text is

@@ -14,11 +14,11 @@ constexpr int kBlock = 256;
 constexpr int kWarps = kBlock / kWarp;
 
 // One block per sample.
-__global__ void sdpa_inputs_kernel(SdpaInputs inputs, std::uint64_t seed, const std::uint8_t* mask,
+__global__ void sdpa_inputs_kernel(SdpaInputs inputs, SdpaSeed seed, const std::uint8_t* mask,
                                    std::int64_t T) {
   __shared__ int scratch[kWarps];
   if (blockIdx.x == 0 && threadIdx.x == 0) {
-    *inputs.seed = seed;
+    *inputs.seed = seed.value();
     *inputs.offset = 0;
   }
   if (mask == nullptr) return;
@@ -65,7 +65,7 @@ std::int64_t packs_of(std::int64_t elements, const Tensor& x) {
 
 }  // namespace
 
-void write_sdpa_inputs(const SdpaInputs& inputs, std::uint64_t seed, const Tensor& mask_BT,
+void write_sdpa_inputs(const SdpaInputs& inputs, const SdpaSeed& seed, const Tensor& mask_BT,
                        cudaStream_t stream) {
   const bool padded = static_cast<bool>(mask_BT);
   const auto blocks = static_cast<unsigned>(padded ? mask_BT.shape()[0] : 1);

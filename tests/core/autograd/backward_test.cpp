@@ -23,6 +23,26 @@ TEST(Backward, SumsTheGradientsOfAllUses) {
   EXPECT_EQ(to_vector(backward(y, to_tensor({1, 10}, {2}))[x]), (Values{5, 50}));
 }
 
+TEST(Backward, SumsOverWeightedRoots) {
+  const Var x = leaf({1, 2}), y = leaf({3, 4});
+  const Var twice = scale(x, 2), sum = add(twice, y);
+  const GradMap grads = backward({{sum, to_tensor({1, 10}, {2})},
+                                  {twice, to_tensor({100, 1000}, {2})},
+                                  {x, to_tensor({0.5F, 0.5F}, {2})}});
+  EXPECT_EQ(to_vector(grads[x]), (Values{202.5F, 2020.5F}));
+  EXPECT_EQ(to_vector(grads[y]), (Values{1, 10}));
+}
+
+TEST(Backward, CallsTheHookOnceForALeafThatIsARootTwice) {
+  const Var x = leaf({1});
+  int calls = 0;
+  backward({{x, ones(1)}, {x, ones(1)}}, [&](const Node*, const Tensor& grad) {
+    ++calls;
+    EXPECT_EQ(to_vector(grad), Values{2});
+  });
+  EXPECT_EQ(calls, 1);
+}
+
 TEST(Backward, AGradientHandedToTwoInputsIsNotWrittenTo) {
   // add() hands one tensor to both inputs; a's later sum must not change what b got.
   const Var a = leaf({1}), b = leaf({2});

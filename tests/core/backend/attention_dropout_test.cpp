@@ -127,5 +127,12 @@ TEST_F(AttentionDropout, DropsOthersOnEveryRankAndAtEveryPlace) {
     expect_independent(mask, mask_of(other));
 }
 
+TEST_F(AttentionDropout, TakesTheStepFromTheDevice) {
+  AttentionArgs other = args();
+  other.dropout_step = make_indices({static_cast<std::int32_t>(other.dropout_key.step)});
+  other.dropout_key.step = 99;
+  EXPECT_EQ(mask_of(other), mask_of(args()));
+}
+
 }  // namespace
 }  // namespace weft

@@ -58,6 +58,18 @@ TEST(Dropout, OfZeroIsTheIdentity) {
   EXPECT_TRUE(same_bits(y, x));
 }
 
+// A captured step is right in other steps too.
+TEST(Dropout, TakesTheStepFromTheDevice) {
+  const Tensor x = make_random({1000}, 1);
+  Tensor expected = empty_like(x), y = empty_like(x);
+  test_backend().dropout(expected, x, kDropout);
+  Dropout other = kDropout;
+  other.key.step = 99;
+  other.step = make_indices({3});
+  test_backend().dropout(y, x, other);
+  EXPECT_TRUE(same_bits(y, expected));
+}
+
 TEST(Dropout, GivesTheSameBitsEveryTime) {
   for (const DType dtype : test_dtypes()) {
     const Tensor x = make_random({100'003}, 1, dtype);

@@ -39,6 +39,15 @@ TEST(GatherRows, CopiesWideRowsWhereverTheyBegin) {
   }
 }
 
+TEST(CountUp, StartsAgainAfterEachPeriod) {
+  for (const std::int64_t n : {0, 1, 7, 100'003}) {
+    Tensor y = make_empty({n}, DType::i32);
+    test_backend().count_up(y, 5, 3);
+    const std::vector<float> got = to_vector(y);
+    for (std::size_t i = 0; i < got.size(); ++i) ASSERT_EQ(got[i], 3 * (i % 5)) << i;
+  }
+}
+
 // Random rows of [first, first + rows), some outside.
 Tensor random_index(std::int64_t n, std::int64_t first, std::int64_t rows) {
   std::vector<std::int32_t> index;

@@ -50,6 +50,16 @@ TEST(MakeBatch, LeavesOutWhatIsNotNeeded) {
   EXPECT_EQ(batch.masked_places_N.numel(), 0);
 }
 
+TEST(MakeBatch, FillsUpToFixedShapes) {
+  const std::vector<Sample> samples = {
+      {.ids = {2, 9, 3}, .type_ids = {0, 0, 0}, .places = {1}, .targets = {7}}};
+  const Batch batch = make_batch(samples, 3, 0, 0, 3);
+  using Ints = std::vector<std::int32_t>;
+  EXPECT_EQ(values<std::int32_t>(batch.masked_places_N), (Ints{1, -1, -1}));
+  EXPECT_EQ(values<std::int32_t>(batch.masked_targets_N), (Ints{7, -1, -1}));
+  EXPECT_EQ(values<std::uint8_t>(batch.key_mask_BT), (std::vector<std::uint8_t>{1, 1, 1}));
+}
+
 class LoaderTest : public ::testing::Test {
  protected:
   ScratchDir dir_;

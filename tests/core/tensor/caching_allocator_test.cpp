@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include <sys/resource.h>
@@ -25,6 +26,31 @@ TEST(CpuAllocator, HandsFreedBlocksOutAgain) {
   EXPECT_NE(q, p);
   a.deallocate(p, 1000);
   a.deallocate(q, 1000);
+}
+
+TEST(PrivatePool, KeepsItsBlocksFromOthers) {
+  CpuAllocator a;
+  void* common = a.allocate(1000);
+  a.deallocate(common, 1000);
+  std::optional<PrivatePool> pool(a);
+  void* p = a.allocate(1000);
+  EXPECT_NE(p, common) << "a pool begins without blocks";
+  a.deallocate(p, 1000);
+  EXPECT_EQ(a.allocate(1000), p) << "within the pool blocks are used again";
+  void* kept = a.allocate(1000);
+  pool->close();
+  a.deallocate(p, 1000);
+  EXPECT_EQ(a.allocate(1000), common);
+  void* other = a.allocate(1000);
+  EXPECT_NE(other, p) << "p belongs to the pool, though it is free";
+  a.release_cached();
+  std::memset(p, 1, 1000);  // whoever replays work on it may still do so
+  pool.reset();
+  EXPECT_EQ(a.allocate(1000), p);
+  a.deallocate(kept, 1000);
+  EXPECT_EQ(a.allocate(1000), kept) << "what outlives the pool becomes common";
+  for (void* block : {common, other, p, kept}) a.deallocate(block, 1000);
+  EXPECT_EQ(a.stats().in_use, 0U);
 }
 
 TEST(CpuAllocator, CountsBytes) {

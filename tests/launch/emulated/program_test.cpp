@@ -81,6 +81,49 @@ TEST(EmulatedProgram, ResumesBitForBit) {
   }
 }
 
+std::map<std::int64_t, Json> metrics_without_times(const std::filesystem::path& run) {
+  auto metrics = read_metrics(run, "loss");
+  for (auto& [step, values] : metrics) {
+    for (const char* key : {"seconds", "tokens_per_second", "mfu", "memory_bytes"})
+      values.erase(key);
+  }
+  return metrics;
+}
+
+// Captured steps draw the dropout masks of their own numbers and weigh the terms by their own
+// counts: the same bits as without.
+TEST(EmulatedProgram, ACapturedStepChangesNoBit) {
+  const std::string captured = " --set train.cuda_graph=true";
+  for (const std::string options : {"", "--set train.precision=fp16 --set train.recompute=full"}) {
+    SCOPED_TRACE(options);
+    const std::filesystem::path plain = train(kGpu, options),
+                                graph = train(kGpu, options + captured);
+    EXPECT_EQ(metrics_without_times(graph), metrics_without_times(plain));
+    EXPECT_EQ(file_of(graph, "model.safetensors"), file_of(plain, "model.safetensors"));
+  }
+}
+
+TEST(EmulatedProgram, RanksCaptureTheirSumsToo) {
+  for (const std::string layout : {"", "--set parallel.tensor=2"}) {
+    SCOPED_TRACE(layout);
+    const std::string launcher = "WEFT_EMULATED_GPUS=2 " + mpirun(2);
+    const std::filesystem::path plain = train(kGpu, layout, launcher);
+    const std::filesystem::path graph =
+        train(kGpu, layout + " --set train.cuda_graph=true", launcher);
+    EXPECT_EQ(metrics_without_times(graph), metrics_without_times(plain));
+    EXPECT_EQ(file_of(graph, "model.safetensors"), file_of(plain, "model.safetensors"));
+  }
+}
+
+TEST(EmulatedProgram, RanksThatShareAGpuGoWithoutAGraph) {
+  const std::string command = "\"" + kGpu + "\" pretrain --set train.steps=4 " +
+                              "--set train.cuda_graph=true " +
+                              write_config(config(new_directory("run"))).string();
+  const ProgramResult r = run_shell("WEFT_EMULATED_GPUS=1 " + mpirun(2) + command);
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.err.find("train.cuda_graph is left out"), std::string::npos) << r.err;
+}
+
 // How often a run of so many steps waits for the GPU.
 long waits_of(int steps, const std::string& options) {
   const std::filesystem::path reports = new_directory("reports");
@@ -98,8 +141,9 @@ long waits_of(int steps, const std::string& options) {
 
 // For the numbers of its line of metrics; eight micro-batches upload as much as they like.
 TEST(EmulatedProgram, WaitsForTheGpuOnceInEachStep) {
-  for (const std::string options : {"", "--set train.global_batch=16"}) {
-    EXPECT_EQ(waits_of(4, options) - waits_of(2, options), 2) << options;
+  for (const std::string options :
+       {"", "--set train.global_batch=16", "--set train.cuda_graph=true"}) {
+    EXPECT_EQ(waits_of(6, options) - waits_of(4, options), 2) << options;
   }
 }
 

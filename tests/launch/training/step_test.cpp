@@ -14,19 +14,17 @@ namespace {
 class Step : public testing::Test {
  protected:
   StepResult take(double loss_scale) {
-    return accumulate_gradients(*model_, batches_, agree_on_step(*model_, batches_, false, mesh_),
-                                {.seed = 5, .step = 3, .loss_scale = loss_scale}, buckets_, mesh_);
+    return step_.take(batches_, agree_on_step(*model_, batches_, false, mesh_), 3, loss_scale);
   }
 
   static Batch batch(std::int64_t first_sample) {
     const auto number = static_cast<std::int32_t>(first_sample);
-    Batch b = make_batch(std::vector<Sample>(3, Sample{.ids = {2, 7 + number, 4, 9, 3},
-                                                       .type_ids = {0, 0, 0, 1, 1},
-                                                       .places = {2, 3},
-                                                       .targets = {11, 12 + number},
-                                                       .sentence_label = 1}),
-                         8, 0, first_sample);
-    return to_device(b, test_device());
+    return make_batch(std::vector<Sample>(3, Sample{.ids = {2, 7 + number, 4, 9, 3},
+                                                    .type_ids = {0, 0, 0, 1, 1},
+                                                    .places = {2, 3},
+                                                    .targets = {11, 12 + number},
+                                                    .sentence_label = 1}),
+                      8, 0, first_sample);
   }
 
   Mesh mesh_ = Mesh::single(test_device());
@@ -39,6 +37,7 @@ class Step : public testing::Test {
                                                          {"max_position_embeddings", 8}},
                                                         mesh_, DType::f32, 1);
   GradientBuckets buckets_{parameters(*model_), mesh_};
+  TrainingStep step_{*model_, buckets_, mesh_, {.seed = 5}};
   std::vector<Batch> batches_ = {batch(0), batch(3)};
 };
 

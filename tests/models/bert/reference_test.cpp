@@ -49,8 +49,8 @@ class BertReference : public testing::Test {
     Pass pass{.training = true, .recompute = recompute};
     const std::vector<LossTerm> terms = model.losses(b, pass);
     EXPECT_EQ(terms.size(), 2U);
-    return scale(terms[0].sum, 1.0F / static_cast<float>(terms[0].count)) +
-           scale(terms[1].sum, 1.0F / static_cast<float>(terms[1].count));
+    return scale(terms[0].sum, 1.0F / static_cast<float>(b.masked_places_N.numel())) +
+           scale(terms[1].sum, 1.0F / static_cast<float>(b.size()));
   }
 
   // Each Hugging Face tensor of each parameter against `prefix` + its name, with `values` in the
