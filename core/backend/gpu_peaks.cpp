@@ -28,8 +28,9 @@ constexpr Row kTable[] = {
     // white paper gives the rates to a decimal.
     {"NVIDIA H200", 989.4, 494.7, 66.9, 4800},
     {"NVIDIA H200 NVL", 835.5, 417.5, 60, 4800},
-    // "NVIDIA HGX B200" data sheet, the memory "NVIDIA DGX B200" data sheet: an eighth of each.
-    {"NVIDIA B200", 2250, 1125, 75, 8000},
+    // "NVIDIA Blackwell" data sheet, HGX B200: the totals of eight over eight, as a single GPU's
+    // TF32 rate is rounded there; memory: that of a single GPU.
+    {"NVIDIA B200", 2250, 1125, 75, 7700},
     // "NVIDIA L40S" data sheet.
     {"NVIDIA L40S", 362.05, 183, 91.6, 864},
     // "NVIDIA A10 Tensor Core GPU" data sheet.
