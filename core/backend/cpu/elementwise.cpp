@@ -3,6 +3,7 @@
 
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cpu/loops.hpp"
+#include "core/backend/device_check.hpp"
 
 namespace weft {
 
@@ -35,6 +36,10 @@ void map(Tensor& y, const Tensor& x, F f) {
   });
 }
 
+void require_on_host(std::string_view call, const Tensor& y, const Tensor& x) {
+  for (const Tensor* t : {&y, &x}) require_on({}, call, *t);
+}
+
 void copy_bytes(Tensor& y, const Tensor& x) {
   auto* const to = static_cast<std::byte*>(y.raw());
   const auto* const from = static_cast<const std::byte*>(x.raw());
@@ -46,10 +51,16 @@ void copy_bytes(Tensor& y, const Tensor& x) {
 
 }  // namespace
 
-void CpuBackend::upload(Tensor& device, const Tensor& host) { copy_bytes(device, host); }
+void CpuBackend::upload(Tensor& device, const Tensor& host) {
+  require_on_host("upload", device, host);
+  copy_bytes(device, host);
+}
 
 void CpuBackend::download(std::span<Tensor> hosts, std::span<const Tensor> devices) {
-  for (std::size_t i = 0; i < hosts.size(); ++i) copy_bytes(hosts[i], devices[i]);
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    require_on_host("download", hosts[i], devices[i]);
+    copy_bytes(hosts[i], devices[i]);
+  }
 }
 
 std::unique_ptr<DeviceGraph> CpuBackend::capture(const std::function<void()>& issue) {
@@ -75,6 +86,7 @@ void CpuBackend::fill(Tensor& x, float value) {
 }
 
 void CpuBackend::copy(Tensor& y, const Tensor& x) {
+  require_on_host("copy", y, x);
   if (y.dtype() == x.dtype()) return copy_bytes(y, x);
   with_floating_type(y.dtype(), "copy", [&]<class Y>(Y) {
     with_floating_type(x.dtype(), "copy",

@@ -8,6 +8,7 @@
 #include "core/backend/cuda.hpp"
 #include "core/backend/cuda/cublaslt_state.hpp"
 #include "core/backend/cuda/sdpa.hpp"
+#include "core/backend/device_check.hpp"
 
 namespace weft {
 
@@ -17,8 +18,14 @@ CudaBackend::CudaBackend(int device)
       sdpa_(std::make_unique<Sdpa>()) {}
 CudaBackend::~CudaBackend() = default;
 
-void CudaBackend::upload(Tensor& device, const Tensor& host) { runtime_.upload(device, host); }
+void CudaBackend::upload(Tensor& to, const Tensor& host) {
+  require_on(device(), "upload", to);
+  require_on({}, "upload", host);
+  runtime_.upload(to, host);
+}
 void CudaBackend::download(std::span<Tensor> hosts, std::span<const Tensor> devices) {
+  require_on({}, "download", hosts);
+  require_on(device(), "download", devices);
   runtime_.download(hosts, devices);
 }
 void CudaBackend::synchronize() { runtime_.synchronize(); }

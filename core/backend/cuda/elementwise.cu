@@ -4,6 +4,7 @@
 #include "core/backend/cuda/device_math.cuh"
 #include "core/backend/cuda/dispatch.hpp"
 #include "core/backend/cuda/launch.cuh"
+#include "core/backend/device_check.hpp"
 
 namespace weft {
 
@@ -93,6 +94,7 @@ void CudaBackend::copy(Tensor& y, const Tensor& x) {
     if (y.device().type == DeviceType::cpu) return download({&y, 1}, {&converted, 1});
     return upload(y, converted);
   }
+  require_on(device(), "copy", y);
   if (y.dtype() != x.dtype()) return scale_into(y, x, 1, "copy", stream());
   check_cuda(cudaMemcpyAsync(y.raw(), x.raw(), x.bytes(), cudaMemcpyDeviceToDevice, stream()),
              "copying on the device");

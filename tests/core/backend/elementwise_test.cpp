@@ -1,6 +1,7 @@
 // fill, copy, add, scale.
 #include "core/backend/backend.hpp"
 #include "tests/core/backend/repeatable.hpp"
+#include "tests/core/expect_error.hpp"
 
 namespace weft {
 namespace {
@@ -37,6 +38,26 @@ TEST(Elementwise, CopyRoundsToNearestEven) {
   Tensor y = make_empty({3}, DType::bf16);
   test_backend().copy(y, x);
   EXPECT_EQ(to_vector(y), (std::vector<float>{1.0F, 1.015625F, 1.0078125F}));
+}
+
+// Of a device and the host: the device's backend copies both ways, the CPU's refuses.
+TEST(Elementwise, CopiesRefuseTensorsFromElsewhere) {
+  if (on_cpu()) GTEST_SKIP() << "there is one device";
+  Tensor host({3}, DType::f32), there = to_tensor({1, 2, 3}, {3});
+  test_backend().copy(host, there);
+  EXPECT_EQ(to_vector(host), (std::vector<float>{1, 2, 3}));
+  Backend& cpu = backend(Device{});
+  const std::string on = "[3] f32 is on " + test_device().str() + " and not on cpu";
+  expect_error([&] { cpu.copy(host, there); }, {"copy: " + on});
+  expect_error([&] { cpu.copy(there, host); }, {"copy: " + on});
+  expect_error([&] { cpu.upload(there, host); }, {"upload: " + on});
+  expect_error([&] { cpu.download({&host, 1}, {&there, 1}); }, {"download: " + on});
+  Tensor other({3}, DType::bf16);
+  expect_error([&] { cpu.copy(other, there); }, {"copy: " + on});
+  expect_error([&] { test_backend().copy(host, other); }, {"copy: [3]", "is on cpu and not on"});
+  expect_error([&] { test_backend().upload(host, other); }, {"upload: [3] f32 is on cpu"});
+  expect_error([&] { test_backend().upload(there, there); }, {"upload: " + on});
+  expect_error([&] { test_backend().download({&host, 1}, {&host, 1}); }, {"is on cpu and not on"});
 }
 
 TEST(Elementwise, CopyKeepsNan) {
