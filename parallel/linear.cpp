@@ -61,12 +61,16 @@ ColumnLinear::ColumnLinear(std::int64_t in, std::int64_t out, Communicator& tens
   bias_ = zero_bias(out, shard, ranks, options);
 }
 
-Var ColumnLinear::product(const Var& x) const {
-  return linear(tensor_ ? copy_to_tensor_ranks(x, *tensor_) : x, weight_.var);
+Var ColumnLinear::whole_input(const Var& x) const {
+  return tensor_ ? copy_to_tensor_ranks(x, *tensor_) : x;
 }
 
 Var ColumnLinear::operator()(const Var& x) const {
-  return linear(tensor_ ? copy_to_tensor_ranks(x, *tensor_) : x, weight_.var, bias_.var);
+  return linear(whole_input(x), weight_.var, bias_.var);
+}
+
+Var ColumnLinear::operator()(const Var& x, Activation f) const {
+  return linear_activation(whole_input(x), weight_.var, bias_.var, f);
 }
 
 void ColumnLinear::visit(Visitor& v) {

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "core/backend/backend.hpp"
 #include "core/nn/module.hpp"
 #include "parallel/communicator.hpp"
 
@@ -26,12 +27,13 @@ class ColumnLinear final : public Module {
   // Throws InputError when `out` does not divide. Parameters are allocated, not initialised.
   ColumnLinear(std::int64_t in, std::int64_t out, Communicator& tensor,
                const LinearOptions& options);
-  Var operator()(const Var& x) const;  // with bias
-  Var product(const Var& x) const;     // without: the bias joins a fused op
-  const Var& bias() const { return bias_.var; }
-  void visit(Visitor& v) override;  // "weight", "bias"
+  Var operator()(const Var& x) const;
+  Var operator()(const Var& x, Activation f) const;  // f(y)
+  void visit(Visitor& v) override;                   // "weight", "bias"
 
  private:
+  Var whole_input(const Var& x) const;
+
   Parameter weight_, bias_;
   Communicator* tensor_;  // null when the layer is not cut
 };
@@ -43,7 +45,7 @@ class RowLinear final : public Module {
   // Throws InputError when `in` does not divide. Parameters are allocated, not initialised.
   RowLinear(std::int64_t in, std::int64_t out, Communicator& tensor, const LinearOptions& options);
   Var operator()(const Var& x) const;
-  Var product(const Var& x) const;
+  Var product(const Var& x) const;  // without the bias, which joins a fused op
   const Var& bias() const { return bias_.var; }
   void visit(Visitor& v) override;  // "weight", "bias"
 

@@ -34,8 +34,8 @@ inline const std::int32_t* step_of(const Tensor& step) {
   return step ? step.data<std::int32_t>() : nullptr;
 }
 
-// c[M, N] = op(a) op(b) + bias (+ c). a, b share a dtype; c has it too or is f32; bias has b's
-// dtype.
+// c[M, N] = f(op(a) op(b) + bias (+ c)), f the identity unless asked for. a, b share a dtype; c has
+// it too or is f32; bias has b's dtype.
 struct MatmulArgs {
   bool transpose_a = false;  // a is stored [K, M]
   bool transpose_b = false;  // b is stored [N, K]: a linear layer's weight
@@ -46,6 +46,11 @@ struct MatmulArgs {
   // f32 [M], or empty; with transpose_a alone. Receives the sums of a's rows as they are stored:
   // where a is a gradient dy, the product's dw comes with its dbias.
   Tensor a_sums = {};
+  // Unless before_activation [M, N], of c's dtype, is empty: it receives op(a) op(b) + bias, which
+  // the backward of f needs, and c is f of that, from the product's own kernel. For an f that the
+  // backend fuses (fuses_activation), with a bias and without accumulate.
+  Activation activation = Activation::gelu;
+  Tensor before_activation = {};
 };
 
 // Multi-head attention over a fused projection.
@@ -111,7 +116,9 @@ class Backend {
 
   // ---- elementwise -----------------------------------------------------------------------------
   virtual void fill(Tensor& x, float value) = 0;
-  virtual void copy(Tensor& y, const Tensor& x) = 0;  // converts between floating dtypes
+  // Converts between floating dtypes. One of y and x may be on the host when this is a device's
+  // backend; the CPU's refuses other devices' tensors.
+  virtual void copy(Tensor& y, const Tensor& x) = 0;
   // y may be a or b; a, b any floating dtype.
   virtual void add(Tensor& y, const Tensor& a, const Tensor& b) = 0;
   virtual void scale(Tensor& y, const Tensor& x, float alpha) = 0;  // y may be x
@@ -129,6 +136,9 @@ class Backend {
 
   // ---- matrix products -------------------------------------------------------------------------
   virtual void matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) = 0;
+  // Whether products have this function for MatmulArgs::activation: elsewhere it is faster to leave
+  // the bias to bias_activation_forward.
+  virtual bool fuses_activation(Activation f) const = 0;
 
   // out [B, T, h d] from qkv [B, T, 3 h d] (all q, then all k, then all v); lse_BhT f32 holds the
   // row's log-sum-exp of the masked, scaled scores. Nothing of size T x T is kept.

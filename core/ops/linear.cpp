@@ -1,9 +1,10 @@
-// y = x w^T + bias.
+// y = x w^T + bias, and f of it.
 #include "core/ops/linear.hpp"
 
 #include "core/backend/backend.hpp"
 #include "core/base/error.hpp"
 #include "core/ops/describe.hpp"
+#include "core/ops/elementwise.hpp"
 
 namespace weft {
 
@@ -22,6 +23,38 @@ void check(const Var& x, const Var& w, const Var& bias) {
   }
 }
 
+// dx = dy w, dw = dy^T x, dbias = the column sums of dy. What no gradient needs is not kept.
+class LinearBackward {
+ public:
+  LinearBackward(const Var& x, const Var& w, const Var& bias)
+      : x_(w.requires_grad() ? x.value() : Tensor{}),
+        w_(x.requires_grad() ? w.value() : Tensor{}),
+        x_shape_(x.shape()),
+        w_shape_(w.shape()),
+        wants_bias_(bias.requires_grad()) {}
+
+  Grads operator()(const Tensor& dy) const {
+    Grads grads(3);
+    if (w_) {
+      grads[0] = Tensor(x_shape_, dy.dtype(), dy.device());
+      backend(dy).matmul(grads[0], dy, w_, {.b_is_weight = true});
+    }
+    if (wants_bias_) grads[2] = Tensor({w_shape_[0]}, DType::f32, dy.device());
+    if (x_) {
+      grads[1] = Tensor(w_shape_, DType::f32, dy.device());
+      backend(dy).matmul(grads[1], dy, x_, {.transpose_a = true, .a_sums = grads[2]});
+    } else if (wants_bias_) {
+      backend(dy).sum_rows(grads[2], dy);
+    }
+    return grads;
+  }
+
+ private:
+  Tensor x_, w_;  // empty where they are not needed
+  Shape x_shape_, w_shape_;
+  bool wants_bias_;
+};
+
 }  // namespace
 
 Var linear(const Var& x, const Var& w, const Var& bias) {
@@ -30,26 +63,27 @@ Var linear(const Var& x, const Var& w, const Var& bias) {
   backend(y).matmul(y, x.value(), w.value(),
                     {.transpose_b = true, .b_is_weight = true, .bias = bias.value()});
 
-  // dx = dy w, dw = dy^T x, dbias = the column sums of dy. What no gradient needs is not kept.
-  const bool wants_bias = bias.requires_grad();
-  const Tensor kept_x = w.requires_grad() ? x.value() : Tensor{};
-  const Tensor kept_w = x.requires_grad() ? w.value() : Tensor{};
-  return record("linear", y, {x, w, bias},
-                [x = kept_x, w = kept_w, x_shape = x.shape(), w_shape = w.shape(),
-                 wants_bias](const Tensor& dy) -> Grads {
-                  Grads grads(3);
-                  if (w) {
-                    grads[0] = Tensor(x_shape, dy.dtype(), dy.device());
-                    backend(dy).matmul(grads[0], dy, w, {.b_is_weight = true});
-                  }
-                  if (wants_bias) grads[2] = Tensor({w_shape[0]}, DType::f32, dy.device());
-                  if (x) {
-                    grads[1] = Tensor(w_shape, DType::f32, dy.device());
-                    backend(dy).matmul(grads[1], dy, x, {.transpose_a = true, .a_sums = grads[2]});
-                  } else if (wants_bias) {
-                    backend(dy).sum_rows(grads[2], dy);
-                  }
-                  return grads;
+  return record("linear", y, {x, w, bias}, LinearBackward(x, w, bias));
+}
+
+// With u = x w^T + bias: du = dy f'(u), the rest as of y = u.
+Var linear_activation(const Var& x, const Var& w, const Var& bias, Activation f) {
+  if (!bias || !backend(x.value()).fuses_activation(f))
+    return bias_activation(linear(x, w), bias, f);
+  check(x, w, bias);
+  Tensor y(x.shape().with_last(w.shape()[0]), x.dtype(), x.value().device());
+  const Tensor u = empty_like(y);
+  backend(y).matmul(y, x.value(), w.value(),
+                    {.transpose_b = true,
+                     .b_is_weight = true,
+                     .bias = bias.value(),
+                     .activation = f,
+                     .before_activation = u});
+  return record("linear_activation", y, {x, w, bias},
+                [back = LinearBackward(x, w, bias), u, f](const Tensor& dy) -> Grads {
+                  Tensor du = empty_like(u);
+                  backend(dy).activation_backward(du, dy, u, f);
+                  return back(du);
                 });
 }
 

@@ -55,7 +55,7 @@ Var BertEncoder::pooled(const Var& hidden_BTC) const {
   const Shape& s = hidden_BTC.shape();
   const Tensor places = first_tokens(s[0], s[1], hidden_BTC.value().device());
   const Var first = gather_rows(reshape(hidden_BTC, {s[0] * s[1], s[2]}), places);
-  return bias_activation(pooler_->product(first), pooler_->bias(), Activation::tanh);
+  return (*pooler_)(first, Activation::tanh);
 }
 
 void BertEncoder::visit(Visitor& v) {

@@ -4,8 +4,6 @@
 // features.
 #include "models/bert/layer.hpp"
 
-#include "core/ops/elementwise.hpp"
-
 namespace weft {
 
 namespace {
@@ -36,7 +34,7 @@ BertLayer::BertLayer(const BertConfig& c, Communicator& tensor, const TensorOpti
 Var BertLayer::operator()(const Var& x_BTC, const AttentionMask& mask, Pass& pass) const {
   const Var mixed = attention(qkv_(x_BTC), mask, heads_, p_attention_, pass);
   const Var h_BTC = attention_norm_(x_BTC, out_.product(mixed), out_.bias(), p_hidden_, pass);
-  const Var inner = bias_activation(up_.product(h_BTC), up_.bias(), activation_);
+  const Var inner = up_(h_BTC, activation_);
   return mlp_norm_(h_BTC, down_.product(inner), down_.bias(), p_hidden_, pass);
 }
 

@@ -67,7 +67,7 @@ MlmHead::MlmHead(const BertConfig& c, Communicator& tensor, const TensorOptions&
 }
 
 Var MlmHead::operator()(const Var& x_NC, const VocabEmbedding& words) const {
-  const Var h = bias_activation(transform_.product(x_NC), transform_.bias(), activation_);
+  const Var h = transform_(x_NC, activation_);
   return words.logits(norm_(h), bias_.var);
 }
 

@@ -14,7 +14,7 @@ namespace cuda_emulator {
 
 namespace {
 
-std::atomic<std::size_t> heuristics{0}, products{0};
+std::atomic<std::size_t> heuristics{0}, products{0}, activations{0};
 std::atomic<int> no_epilogues{0};
 
 // The manual's table of types at cublasLtMatmul(), the rows with an fp32 accumulator and floating
@@ -41,6 +41,8 @@ std::string misfit(const Problem& p) {
   if (rows(p.a, p.op.transpose_a) != p.m()) return "op(A) has not the rows of D";
   if (columns(p.b, p.op.transpose_b) != p.n()) return "op(B) has not the columns of D";
   if (rows(p.b, p.op.transpose_b) != p.k()) return "op(A) and op(B) share no inner dim";
+  if (p.has_aux() && (p.op.aux_ld % 8 != 0 || p.op.aux_ld < p.m()))
+    return "the leading dimension of GELU's input is no multiple of 8, or less than the rows of D";
   if (p.c.rows != p.d.rows || p.c.columns != p.d.columns) return "C has not the shape of D";
   return "";
 }
@@ -52,11 +54,11 @@ cublasLtMatmulAlgo_t algorithm_for(const Problem& p) {
   for (const std::int64_t v :
        {p.m(), p.n(), p.k(), p.a.ld, p.b.ld, p.c.ld, p.d.ld, std::int64_t{p.a.type},
         std::int64_t{p.d.type}, std::int64_t{p.op.compute_type}, std::int64_t{p.op.transpose_a},
-        std::int64_t{p.op.transpose_b}, std::int64_t{p.op.epilogue}})
+        std::int64_t{p.op.transpose_b}, std::int64_t{p.op.epilogue}, p.op.aux_ld})
     hash = (hash ^ static_cast<std::uint64_t>(v)) * 0x100000001B3;
   return {{hash}};
 }
-enum AlgorithmField { kHash, kWorkspace, kAlignments /* of A, B, C, D and the vector */ };
+enum AlgorithmField { kHash, kWorkspace, kAlignments /* A, B, C, D, vector, GELU's input */ };
 constexpr int kAlgorithms = 3;  // for every problem
 
 std::uint64_t alignment_of(const void* p) {
@@ -66,7 +68,9 @@ std::uint64_t alignment_of(const void* p) {
 
 }  // namespace
 
-CublasLtCalls cublaslt_calls() { return {.heuristics = heuristics, .products = products}; }
+CublasLtCalls cublaslt_calls() {
+  return {.heuristics = heuristics, .products = products, .activations = activations};
+}
 NoEpilogues::NoEpilogues() { ++no_epilogues; }
 NoEpilogues::~NoEpilogues() { --no_epilogues; }
 
@@ -100,6 +104,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
     result.algo.data[kAlignments + i] = preference->alignments[i];
   }
   result.algo.data[kAlignments + 4] = alignment_of(descriptor->bias);
+  result.algo.data[kAlignments + 5] = alignment_of(descriptor->aux);
   // Products with many terms are cut into parts, whose sums meet in the workspace.
   const bool parts =
       p.k() >= 64 && (preference->reduction_schemes & CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
@@ -135,6 +140,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   if (alignment_of(workspace) < 256)
     return invalid(call, "the workspace is at no multiple of 256 bytes");
   if (p.has_vector() && !descriptor->bias) return invalid(call, "the epilogue's vector is missing");
+  if (p.has_aux() && !descriptor->aux) return invalid(call, "GELU's input has no place");
 
   // What the original finds out on the device, if at all.
   const auto span_of = [](const Layout& x) {
@@ -154,6 +160,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
        p.has_vector() ? static_cast<std::size_t>(p.vector_length()) * bytes_of(d_layout->type)
                       : bytes_of(d_layout->type),
        p.has_vector() ? algo->data[kAlignments + 4] : 1},
+      {"GELU's input", p.has_aux() ? descriptor->aux : d,
+       p.has_aux() ? static_cast<std::size_t>((p.n() - 1) * descriptor->aux_ld + p.m()) *
+                         bytes_of(d_layout->type)
+                   : bytes_of(d_layout->type),
+       p.has_aux() ? algo->data[kAlignments + 5] : 1},
       {"the workspace", workspace_bytes > 0 ? workspace : d,
        std::max<std::size_t>(workspace_bytes, 1), 1},
   };
@@ -164,11 +175,19 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (alignment_of(x.p) < x.alignment)
       fail(std::string("cublasLtMatmul(): ") + x.name + " is less aligned than was promised");
   }
-  const auto* const d_begin = static_cast<const char*>(d);
+  const auto overlap = [](const Operand& x, const Operand& y) {
+    const auto* const begin = static_cast<const char*>(x.p);
+    const auto* const other = static_cast<const char*>(y.p);
+    return begin < other + y.bytes && other < begin + x.bytes;
+  };
+  const Operand &of_d = operands[3], &of_aux = operands[5];
   for (const int i : {0, 1}) {
-    const auto* const begin = static_cast<const char*>(operands[i].p);
-    if (begin < d_begin + operands[3].bytes && d_begin < begin + operands[i].bytes)
+    if (overlap(operands[i], of_d))
       fail(std::string("cublasLtMatmul(): D overlaps ") + operands[i].name);
+  }
+  for (const int i : {0, 1, 3, 4}) {
+    if (p.has_aux() && overlap(operands[i], of_aux))
+      fail(std::string("cublasLtMatmul(): GELU's input overlaps ") + operands[i].name);
   }
 
   const Product product{*descriptor,
@@ -187,5 +206,6 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   if (enqueue(stream, "cublasLtMatmul", product) != cudaSuccess)
     return CUBLAS_STATUS_EXECUTION_FAILED;
   ++products;
+  if (p.has_aux()) ++activations;
   return CUBLAS_STATUS_SUCCESS;
 }

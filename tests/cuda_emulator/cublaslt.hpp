@@ -7,7 +7,7 @@ namespace cuda_emulator {
 
 // Calls since the start of the process that were not refused.
 struct CublasLtCalls {
-  std::size_t heuristics = 0, products = 0;
+  std::size_t heuristics = 0, products = 0, activations = 0;  // the last with GELU in a product
 };
 CublasLtCalls cublaslt_calls();
 

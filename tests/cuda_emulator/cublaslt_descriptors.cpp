@@ -90,6 +90,10 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t descriptor,
       return set(descriptor->epilogue);
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
       return set(descriptor->bias);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
+      return set(descriptor->aux);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
+      return set(descriptor->aux_ld);
   }
   return invalid("cublasLtMatmulDescSetAttribute()", "there is no such attribute");
 }

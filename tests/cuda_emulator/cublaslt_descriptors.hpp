@@ -20,6 +20,8 @@ struct cublasLtMatmulDescOpaque_t {
   cublasOperation_t transpose_a = CUBLAS_OP_N, transpose_b = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   void* bias = nullptr;
+  void* aux = nullptr;
+  std::int64_t aux_ld = 0;
 };
 
 struct cublasLtMatmulPreferenceOpaque_t {
@@ -45,6 +47,7 @@ struct Problem {
   std::int64_t m() const { return d.rows; }
   std::int64_t n() const { return d.columns; }
   std::int64_t k() const { return op.transpose_a == CUBLAS_OP_N ? a.columns : a.rows; }
+  bool has_aux() const { return op.epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS; }
   bool has_vector() const { return op.epilogue != CUBLASLT_EPILOGUE_DEFAULT; }
   std::int64_t vector_length() const { return op.epilogue == CUBLASLT_EPILOGUE_BGRADB ? n() : m(); }
 };

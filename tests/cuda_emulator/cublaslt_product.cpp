@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -49,6 +50,11 @@ std::vector<float> widened(const void* x, const Layout& layout, cublasOperation_
   return y;
 }
 
+// The tanh form, as the original's.
+float gelu_tanh(float x) {
+  return 0.5F * x * (1 + std::tanh(0.7978845608F * (x + 0.044715F * x * x * x)));
+}
+
 }  // namespace
 
 void Product::operator()() const {
@@ -90,7 +96,11 @@ void Product::tile(const float* wide_a, const float* wide_b, std::int64_t k, std
       const std::int64_t row = first_row + i, column = first_column + j;
       float value = alpha * sums[j][i];
       if (beta != 0) value += beta * load(c, c_layout.type, column * c_layout.ld + row);
-      if (op.epilogue == CUBLASLT_EPILOGUE_BIAS) value += load(op.bias, d_layout.type, row);
+      if (op.epilogue & CUBLASLT_EPILOGUE_BIAS) value += load(op.bias, d_layout.type, row);
+      if (op.epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS) {
+        store(op.aux, d_layout.type, column * op.aux_ld + row, value);
+        value = gelu_tanh(value);
+      }
       store(d, d_layout.type, column * d_layout.ld + row, value);
     }
   }

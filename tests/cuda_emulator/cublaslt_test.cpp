@@ -61,10 +61,36 @@ TEST(CublasLtProducts, DoEpiloguesApartWhereTheyMust) {
       if (with_bias) args.bias = bias;
       const Tensor fused = product(a, b, args, DType::f32);
       const Tensor sums = to_dtype(args.a_sums, DType::f32);
-      const cuda_emulator::NoEpilogues none;
+      const cuda_emulator::NoEpilogues none;  // for addresses that no algorithm is known for
+      args.a_sums = unaligned(args.a_sums);
+      if (with_bias) args.bias = unaligned(bias);
       EXPECT_TRUE(close(product(a, b, args, DType::f32), fused, 1e-6));
       EXPECT_TRUE(close(args.a_sums, sums, 1e-6));
     }
+  }
+}
+
+TEST(CublasLtProducts, ActivateInTheirKernelWhereTheyCan) {
+  const auto activated = [](std::int64_t columns, DType dtype, bool aligned) {
+    const Tensor a = make_random({9, 31}, 1, dtype), b = make_random({columns, 31}, 2, dtype);
+    const Tensor bias = make_random({columns}, 3, dtype);
+    const MatmulArgs args{.transpose_b = true,
+                          .bias = aligned ? bias : unaligned(bias),
+                          .activation = Activation::gelu_tanh,
+                          .before_activation = make_empty({9, columns}, dtype)};
+    const std::size_t fused = cublaslt_calls().activations;
+    const Tensor c = product(a, b, args, dtype);
+    return std::tuple(c, args.before_activation, cublaslt_calls().activations - fused);
+  };
+  for (const DType dtype : test_dtypes()) {
+    const auto [c, before, fused] = activated(24, dtype, true);
+    EXPECT_EQ(fused, 1U);
+    EXPECT_EQ(std::get<2>(activated(23, dtype, true)), 0U) << "cuBLASLt wants multiples of 8";
+    const cuda_emulator::NoEpilogues none;
+    const auto [c_apart, before_apart, fused_apart] = activated(24, dtype, false);
+    EXPECT_EQ(fused_apart, 0U);
+    EXPECT_TRUE(close(c_apart, c, 2 * tolerance_of(dtype, 1e-6)));
+    EXPECT_TRUE(close(before_apart, before, 2 * tolerance_of(dtype, 1e-6)));
   }
 }
 
@@ -110,7 +136,8 @@ TEST(CublasLtProducts, AreNotTimedWhereTheBitsMustStay) {
   EXPECT_EQ(cublaslt_calls().products, before + 2);
 }
 
-// A call of the library itself, right unless a test spoils it: D[3, 2] = A[3, k] B[k, 2] + bias.
+// A call of the library itself, right unless a test spoils it: D[3, 2] = A[3, k] B[k, 2] + bias, or
+// GELU of that.
 struct Call {
   cudaDataType_t ab_type = CUDA_R_16BF, d_type = CUDA_R_16BF;
   cublasComputeType_t compute_type = CUBLAS_COMPUTE_32F;
@@ -119,13 +146,20 @@ struct Call {
   bool has_bias = true, overlap = false;
   std::uint64_t workspace_limit = 1024;
   std::size_t workspace = 0, offset_of_a = 0;
+  cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+  std::int64_t aux_ld = 8;
+  std::ptrdiff_t aux = 896;  // in the memory; none where it is negative
 
   cuda_emulator::GpuBuffer<float> memory{std::vector<float>(1024)};
 
   cublasStatus_t choose() {
     cublasLtCreate(&handle);
     cublasLtMatmulDescCreate(&op, compute_type, CUDA_R_32F);
-    set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
+    if (epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS) {
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, aux_ld);
+      if (aux >= 0) set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, memory.data() + aux);
+    }
     if (has_bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, memory.data() + 768);
     cublasLtMatrixLayoutCreate(&a, ab_type, 3, static_cast<std::uint64_t>(k), ld_of_a);
     cublasLtMatrixLayoutCreate(&b, ab_type, static_cast<std::uint64_t>(inner_of_b), 2, inner_of_b);
@@ -236,6 +270,22 @@ TEST(CublasLtStandIn, RefusesAMissingBias) {
   EXPECT_EQ(call.run(), CUBLAS_STATUS_INVALID_VALUE);
 }
 
+TEST(CublasLtStandIn, RefusesGeluWithoutARightPlaceForItsInput) {
+  Call right;
+  right.epilogue = CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+  ASSERT_EQ(right.choose(), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(right.run(), CUBLAS_STATUS_SUCCESS);
+  Call odd;  // no gap between the columns of 3
+  odd.epilogue = CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+  odd.aux_ld = 3;
+  EXPECT_EQ(odd.choose(), CUBLAS_STATUS_INVALID_VALUE);
+  Call missing;
+  missing.epilogue = CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+  missing.aux = -1;
+  ASSERT_EQ(missing.choose(), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(missing.run(), CUBLAS_STATUS_INVALID_VALUE);
+}
+
 TEST(CublasLtStandInDeathTest, EndsWhatTheDeviceWouldNotSurvive) {
   Call unaligned;
   unaligned.offset_of_a = 8;
@@ -245,6 +295,11 @@ TEST(CublasLtStandInDeathTest, EndsWhatTheDeviceWouldNotSurvive) {
   overlapping.overlap = true;
   ASSERT_EQ(overlapping.choose(), CUBLAS_STATUS_SUCCESS);
   EXPECT_DEATH(overlapping.run(), "D overlaps A");
+  Call twice;
+  twice.epilogue = CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+  twice.aux = 512;
+  ASSERT_EQ(twice.choose(), CUBLAS_STATUS_SUCCESS);
+  EXPECT_DEATH(twice.run(), "GELU's input overlaps D");
   Call outside;
   outside.offset_of_a = std::size_t{1} << 12;
   ASSERT_EQ(outside.choose(), CUBLAS_STATUS_SUCCESS);

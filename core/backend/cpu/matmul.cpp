@@ -45,6 +45,7 @@ void product_of_nothing(CpuBackend& cpu, Tensor& c, const MatmulArgs& args) {
 }  // namespace
 
 void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) {
+  assert(!args.before_activation);
   if (args.a_sums) {
     assert(args.transpose_a);
     Tensor sums = args.a_sums;

@@ -56,10 +56,17 @@ LtDescriptor make_descriptor(const LtSignature& s) {
   set(descriptor, CUBLASLT_MATMUL_DESC_TRANSB, s.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
   if (s.epilogue != LtEpilogue::none) {
     set(descriptor, CUBLASLT_MATMUL_DESC_EPILOGUE,
-        s.epilogue == LtEpilogue::bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_BGRADB);
-    // The heuristic reads the alignment off the address, and nothing else.
+        s.epilogue == LtEpilogue::bias        ? CUBLASLT_EPILOGUE_BIAS
+        : s.epilogue == LtEpilogue::bias_gelu ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS
+                                              : CUBLASLT_EPILOGUE_BGRADB);
+    // The heuristic reads the alignment off an address, and nothing else.
     set(descriptor, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
         reinterpret_cast<const void*>(std::uintptr_t{s.vector_alignment}));
+  }
+  if (s.epilogue == LtEpilogue::bias_gelu) {
+    set(descriptor, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, s.m);
+    set(descriptor, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER,
+        reinterpret_cast<void*>(std::uintptr_t{s.gelu_input_alignment}));
   }
   return descriptor;
 }
@@ -146,6 +153,8 @@ cublasStatus_t LtProduct::run_with(const cublasLtMatmulHeuristicResult_t& algori
                                    cublasLtHandle_t handle, const Operands& operands,
                                    void* workspace, cudaStream_t stream) {
   if (operands.vector) set(descriptor_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, operands.vector);
+  if (operands.gelu_input)
+    set(descriptor_, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, operands.gelu_input);
   const float alpha = 1, beta = operands.accumulate ? 1 : 0;
   return cublasLtMatmul(handle, descriptor_.get(), &alpha, operands.a, a_.get(), operands.b,
                         b_.get(), &beta, operands.d, d_.get(), operands.d, d_.get(),
@@ -162,7 +171,8 @@ std::size_t LtProducts::Hash::operator()(const LtSignature& s) const {
   mix(s.tf32 << 2 | s.transpose_a << 1 | static_cast<int>(s.transpose_b));
   mix(static_cast<std::int64_t>(s.epilogue) << 8 | static_cast<std::int64_t>(s.dtype) << 4 |
       static_cast<std::int64_t>(s.d_dtype));
-  for (const std::uint32_t v : {s.a_alignment, s.b_alignment, s.d_alignment, s.vector_alignment})
+  for (const std::uint32_t v :
+       {s.a_alignment, s.b_alignment, s.d_alignment, s.vector_alignment, s.gelu_input_alignment})
     mix(v);
   return hash;
 }

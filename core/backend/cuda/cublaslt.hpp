@@ -31,9 +31,12 @@ using LtPreference = LtOwner<cublasLtMatmulPreference_t, cublasLtMatmulPreferenc
 // Throws Error when there is not even memory for a handle.
 LtHandle make_cublaslt_handle();
 
-// What the product's kernel does besides: add bias[m] to each column of d, or write sums[n], the
-// sums of op(b)'s columns. The vector has d's dtype.
-enum class LtEpilogue { none, bias, column_sums };
+// What the product's kernel does besides: add bias[m] to each column of d; that, leave the sum in
+// another matrix of d's layout, and take GELU of it in its tanh form; or write sums[n], the sums of
+// op(b)'s columns. Vector and matrix have d's dtype.
+enum class LtEpilogue { none, bias, bias_gelu, column_sums };
+// m is to be a multiple of it for bias_gelu: CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD in cublasLt.h.
+inline constexpr std::int64_t kLtGeluInputRows = 8;
 
 // d[m, n] = op(a) op(b) (+ d): column-major, without gaps between columns. All that an algorithm
 // depends on.
@@ -45,8 +48,9 @@ struct LtSignature {
   DType d_dtype = DType::f32;  // this or f32
   bool tf32 = false;           // f32 operands may be rounded to 11 significant bits
   LtEpilogue epilogue = LtEpilogue::none;
-  // Bytes that the addresses are multiples of; of the epilogue's vector 0 when there is none.
+  // Bytes that the addresses are multiples of; 0 where an epilogue has no vector or no matrix.
   std::uint32_t a_alignment = 0, b_alignment = 0, d_alignment = 0, vector_alignment = 0;
+  std::uint32_t gelu_input_alignment = 0;
 
   bool operator==(const LtSignature&) const = default;
 };
@@ -70,6 +74,7 @@ class LtProduct {
     const void* a;
     const void* b;
     const void* vector;  // of the epilogue
+    void* gelu_input;    // as well
     bool accumulate;
   };
   // Begins it on the stream.

@@ -33,6 +33,8 @@ class CudaBackend final : public Backend {
                                 const Tensor& bias, Activation f) override;
   void dropout(Tensor& y, const Tensor& x, const Dropout& dropout) override;
   void matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) override;
+  // cuBLASLt has GELU in its tanh form.
+  bool fuses_activation(Activation f) const override { return f == Activation::gelu_tanh; }
   void attention_forward(Tensor& out, Tensor& lse_BhT, const Tensor& qkv,
                          const AttentionArgs& args) override;
   void attention_backward(Tensor& dqkv, const Tensor& dout, const Tensor& qkv, const Tensor& out,
@@ -75,6 +77,7 @@ class CudaBackend final : public Backend {
 
   CudaRuntime& runtime_;
   void product_of_nothing(Tensor& c, const Tensor& a, const MatmulArgs& args);
+  void activate_apart(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args);
 
   struct CublasLt;  // cublaslt_state.hpp: handle, chosen algorithms
   std::unique_ptr<CublasLt> cublaslt_;

@@ -38,13 +38,15 @@ LtSignature signature_of(const Tensor& c, const Tensor& a, const Tensor& b,
   s.transpose_b = args.transpose_a;
   s.dtype = a.dtype();
   s.d_dtype = c.dtype();
-  s.epilogue = args.bias     ? LtEpilogue::bias
-               : args.a_sums ? LtEpilogue::column_sums
-                             : LtEpilogue::none;
+  s.epilogue = args.before_activation ? LtEpilogue::bias_gelu
+               : args.bias            ? LtEpilogue::bias
+               : args.a_sums          ? LtEpilogue::column_sums
+                                      : LtEpilogue::none;
   s.a_alignment = alignment_of(b);
   s.b_alignment = alignment_of(a);
   s.d_alignment = alignment_of(c);
   s.vector_alignment = alignment_of(args.bias ? args.bias : args.a_sums);
+  s.gelu_input_alignment = alignment_of(args.before_activation);
   return s;
 }
 
@@ -64,9 +66,10 @@ std::string describe(const Tensor& c, const Tensor& a, const Tensor& b, const Ma
   return "c " + describe(c) + (args.accumulate ? " += a" : " = a") +
          (args.transpose_a ? "^T " : " ") + describe(a) + (args.transpose_b ? " * b^T " : " * b ") +
          describe(b) +
-         (args.bias     ? " + bias"
-          : args.a_sums ? " with the sums of a"
-                        : "");
+         (args.before_activation ? " + bias, then GELU"
+          : args.bias            ? " + bias"
+          : args.a_sums          ? " with the sums of a"
+                                 : "");
 }
 
 }  // namespace
@@ -91,6 +94,7 @@ cublasStatus_t CudaBackend::CublasLt::multiply(Tensor& c, const Tensor& a, const
                                .a = b.raw(),
                                .b = a.raw(),
                                .vector = args.bias ? args.bias.raw() : args.a_sums.raw(),
+                               .gelu_input = args.before_activation.raw(),
                                .accumulate = args.accumulate};
   if (product.worth_timing() && !is_capturing(stream)) {
     const Tensor trial = empty_like(c);  // what c holds may be wanted
@@ -119,12 +123,26 @@ void CudaBackend::product_of_nothing(Tensor& c, const Tensor& a, const MatmulArg
   matmul(c, column, row, {.accumulate = args.accumulate, .bias = args.bias});
 }
 
+void CudaBackend::activate_apart(Tensor& c, const Tensor& a, const Tensor& b,
+                                 const MatmulArgs& args) {
+  Tensor before = args.before_activation;
+  MatmulArgs without = args;
+  without.before_activation = {};
+  matmul(before, a, b, without);
+  activation_forward(c, before, args.activation);
+}
+
 void CudaBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) {
   const std::int64_t rows = c.shape().rows(), columns = c.shape().last();
   assert(c.numel() == 0 || a.numel() / rows * columns == b.numel());
   assert(a.dtype() == b.dtype() && (c.dtype() == a.dtype() || c.dtype() == DType::f32));
   assert(!args.bias || (args.bias.numel() == columns && args.bias.dtype() == b.dtype()));
   assert(!args.a_sums || (args.transpose_a && args.a_sums.dtype() == DType::f32));
+  assert(!args.before_activation ||
+         (args.bias && !args.accumulate && !args.a_sums &&
+          args.before_activation.dtype() == c.dtype() && fuses_activation(args.activation)));
+  if (args.before_activation && (a.numel() == 0 || columns % kLtGeluInputRows != 0))
+    return activate_apart(c, a, b, args);
   if (c.numel() == 0 || a.numel() == 0) return product_of_nothing(c, a, args);
 
   // One kernel does the product and one epilogue, whose vector has c's dtype.
@@ -141,6 +159,8 @@ void CudaBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const Matm
   cublasStatus_t status = cublaslt_->multiply(c, a, b, fused, stream());
 
   // What cuBLASLt has no algorithm for with an epilogue, it may have without.
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED && args.before_activation)
+    return activate_apart(c, a, b, args);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED && fused.a_sums) {
     sums_apart();
     status = cublaslt_->multiply(c, a, b, fused, stream());

@@ -137,6 +137,38 @@ TEST(Matmul, SumsOfACome) {
   }
 }
 
+// c = f(a b^T + bias) and what f was taken of, in a multiple of 8 columns and in others.
+TEST(Matmul, ActivatesWhereTheBackendFusesIt) {
+  if (!test_backend().fuses_activation(Activation::gelu_tanh))
+    GTEST_SKIP() << test_backend().name() << " leaves the activation to another kernel";
+  for (const DType dtype : test_dtypes()) {
+    for (const Sizes sizes : {Sizes{5, 8, 3}, Sizes{64, 48, 130}, Sizes{5, 7, 3}, Sizes{5, 16, 0},
+                              Sizes{0, 8, 3}, Sizes{33, 1, 9}}) {
+      for (const DType c_dtype : {dtype, DType::f32}) {
+        Case c{.sizes = sizes, .dtype = dtype, .c_dtype = c_dtype};
+        c.args.transpose_b = true;
+        c.args.bias = make_random({sizes.n}, 5, dtype);
+        Operands in = operands_of(c);
+        std::vector<double> expected = reference(c, in);
+        c.args.activation = Activation::gelu_tanh;
+        for (const bool aligned : {true, false}) {
+          const Tensor before = make_empty({sizes.m, sizes.n}, c_dtype);
+          c.args.before_activation = aligned ? before : unaligned(before);
+          backend(in.c).matmul(in.c, in.a, in.b, c.args);
+          const double tolerance = tolerance_of(c_dtype, 4e-6);
+          EXPECT_TRUE(close(c.args.before_activation, expected, tolerance)) << c.str();
+          std::vector<double> activated = expected;
+          for (double& v : activated) {
+            const double inner = std::sqrt(2 / std::acos(-1.0)) * (v + 0.044715 * v * v * v);
+            v = 0.5 * v * (1 + std::tanh(inner));
+          }
+          EXPECT_TRUE(close(in.c, activated, 2 * tolerance)) << c.str();
+        }
+      }
+    }
+  }
+}
+
 TEST(Matmul, ViewsMayBeginAnywhere) {
   const Sizes sizes{17, 24, 40};
   for (const DType dtype : test_dtypes()) {

@@ -1,6 +1,7 @@
 // Linear maps: against fp64, gradients, what is skipped, and messages.
 #include "core/ops/linear.hpp"
 
+#include "core/ops/elementwise.hpp"
 #include "tests/core/expect_error.hpp"
 #include "tests/core/ops/gradient_check.hpp"
 
@@ -33,14 +34,47 @@ TEST(Linear, WithoutBias) {
             .reference = [](const auto& in) { return reference(in, 33, 17); }});
 }
 
+double apply(Activation f, double x) {
+  const double cubed = std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x);
+  return f == Activation::gelu_tanh ? 0.5 * x * (1 + std::tanh(cubed))
+         : f == Activation::gelu    ? 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)))
+                                    : std::tanh(x);
+}
+
+// As many outputs as a fused product takes on a GPU, and another number.
+TEST(Linear, WithBiasAndActivation) {
+  for (const Activation f : {Activation::gelu_tanh, Activation::gelu, Activation::tanh}) {
+    for (const std::int64_t outputs : {16, 7}) {
+      check_op({.inputs = {make_random({2, 3, 5}, 1), make_random({outputs, 5}, 2),
+                           make_random({outputs}, 3)},
+                .op = [f](const auto& in) { return linear_activation(in[0], in[1], in[2], f); },
+                .reference =
+                    [=](const auto& in) {
+                      auto y = reference(in, 5, static_cast<std::size_t>(outputs));
+                      for (double& v : y) v = apply(f, v);
+                      return y;
+                    }});
+    }
+  }
+}
+
+TEST(LinearOnCpu, ActivationIsThatOfTheBiasedProduct) {
+  const Var x(make_random({3, 5}, 1)), w(make_random({8, 5}, 2)), bias(make_random({8}, 3));
+  for (const Activation f : {Activation::gelu, Activation::gelu_tanh, Activation::relu}) {
+    EXPECT_TRUE(same_bits(linear_activation(x, w, bias, f).value(),
+                          bias_activation(linear(x, w), bias, f).value()));
+  }
+}
+
 TEST(Linear, NoRowsGiveZeroGradients) {
   const Var x(make_empty({0, 4}), true), w(make_random({3, 4}, 1), true),
       bias(make_random({3}, 2), true);
-  const Var y = linear(x, w, bias);
-  EXPECT_EQ(y.shape(), (Shape{0, 3}));
-  const GradMap grads = backward(y, empty_like(y.value()));
-  EXPECT_EQ(to_vector(grads[w]), std::vector<float>(12, 0));
-  EXPECT_EQ(to_vector(grads[bias]), std::vector<float>(3, 0));
+  for (const Var& y : {linear(x, w, bias), linear_activation(x, w, bias, Activation::gelu_tanh)}) {
+    EXPECT_EQ(y.shape(), (Shape{0, 3}));
+    const GradMap grads = backward(y, empty_like(y.value()));
+    EXPECT_EQ(to_vector(grads[w]), std::vector<float>(12, 0));
+    EXPECT_EQ(to_vector(grads[bias]), std::vector<float>(3, 0));
+  }
 }
 
 TEST(Linear, SkipsWhatNeedsNoGradient) {
@@ -80,6 +114,14 @@ TEST(Linear, MismatchesNameBothShapes) {
       },
       {"linear", "bias [4]", "[3, 4]"});
   expect_error([&] { linear(make({2, 4}, DType::bf16), make({3, 4})); }, {"linear", "bf16", "f32"});
+  for (const Activation f : {Activation::gelu_tanh, Activation::tanh}) {
+    expect_error([&] { linear_activation(make({2, 4}), make({3, 4}), {}, f); }, {"bias none"});
+    expect_error(
+        [&] {
+          linear_activation(make({2, 5}), make({3, 4}), make({3}), f);
+        },
+        {"linear", "[2, 5]", "[3, 4]"});
+  }
 }
 
 }  // namespace
