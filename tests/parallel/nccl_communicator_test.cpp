@@ -46,9 +46,8 @@ class NcclTest : public testing::Test {
   }
   // The error of a rank that waits for `what`, when the last one does not come.
   std::string missing_last(const Communicator& c, const std::string& what) const {
-    return what + " on rank " + std::to_string(c.rank()) + " of " +
-           std::to_string(c.size()) + " has not ended within 1.5 s; nothing was heard of rank " +
-           std::to_string(c.size() - 1);
+    return what + " on rank " + std::to_string(c.rank()) + " of " + std::to_string(c.size()) +
+           " has not ended within 1.5 s; nothing was heard of rank " + std::to_string(c.size() - 1);
   }
 
   std::unique_ptr<Communicator> host;  // of the test itself
@@ -79,7 +78,8 @@ TEST_F(NcclTest, AMissingRankIsNamedAndEveryLaterCallTellsIt) {
   if (!last()) {
     c->all_reduce(x, ReduceOp::sum);
     to_host(x);  // comes to an end although the sum does not
-    const std::string want = missing_last(*c, "all_reduce of f32 [3, 4] (operation 2 of its group)");
+    const std::string want =
+        missing_last(*c, "all_reduce of f32 [3, 4] (operation 2 of its group)");
     EXPECT_EQ(message_of([&] { c->rethrow_failure(); }), want);
     EXPECT_EQ(message_of([&] { c->all_reduce(x, ReduceOp::sum); }), want);
     EXPECT_EQ(message_of([&] { c->all_reduce(1.0, ReduceOp::sum); }), want);
@@ -97,7 +97,8 @@ TEST_F(NcclTest, ARankMissingFromTheFirstCallIsNamedToo) {
   Tensor x = make_random({3, 4}, 1);
   host->barrier();
   if (!last()) {
-    const std::string want = missing_last(*c, "all_reduce of f32 [3, 4] (operation 1 of its group)");
+    const std::string want =
+        missing_last(*c, "all_reduce of f32 [3, 4] (operation 1 of its group)");
     EXPECT_EQ(message_of([&] {
                 c->all_reduce(x, ReduceOp::sum);
                 to_host(x);
