@@ -2,7 +2,7 @@
 # A short BERT run on the GPU against the same run on the CPU: device_training.sh WEFT CORPUS [STEPS]
 #
 # WEFT is a program with the CUDA backend, or the tests' one with an emulated device. Checks that the losses follow the
-# CPU's, that a repetition has the same bits, that a resumed run has the bits of an undisturbed one, in fp32 and in bf16
+# CPU's, that a repetition, captured steps and a resumed run have the bits of an undisturbed one, in fp32 and in bf16
 # with train.deterministic, that two ranks follow one, and that bf16 and fp16 train. Prints the largest difference of
 # each. Attention's dropout has the CPU's masks where runs are compared with others than their own repetition.
 set -euo pipefail
@@ -74,6 +74,10 @@ train again --device cuda
 compare "fp32: the same run again" again on_gpu 0
 same_weights "fp32: the same run again, weights" again on_gpu
 
+train captured --device cuda --set train.cuda_graph=true
+compare "fp32: steps captured as a graph" captured on_gpu 0
+same_weights "fp32: steps captured as a graph, weights" captured on_gpu
+
 train resumed --device cuda --set train.steps="$((steps / 2))" --set schedule.decay_steps="$steps"
 train resumed --device cuda --set train.steps="$steps" --set schedule.decay_steps="$steps"
 compare "fp32: stopped halfway and resumed" resumed on_gpu 0
@@ -94,6 +98,9 @@ compare "bf16, deterministic: the same run again" fixed_again fixed 0
 train fixed_resumed "${deterministic[@]}" --set train.steps="$((steps / 2))" --set schedule.decay_steps="$steps"
 train fixed_resumed "${deterministic[@]}" --set train.steps="$steps" --set schedule.decay_steps="$steps"
 same_weights "bf16, deterministic: stopped halfway and resumed, weights" fixed_resumed fixed
+
+train fixed_captured "${deterministic[@]}" --set train.cuda_graph=true
+same_weights "bf16, deterministic: steps captured as a graph, weights" fixed_captured fixed
 
 if command -v mpirun >/dev/null; then
   for layout in "2 1" "2 2"; do
