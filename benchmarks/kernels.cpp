@@ -10,6 +10,7 @@
 
 #include <omp.h>
 
+#include "core/backend/cpu_peaks.hpp"
 #include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 
@@ -83,8 +84,8 @@ Tensor indices(std::int64_t count) {
   return to_device(host, options.device);
 }
 
-// What is reachable: arithmetic by a product whose operands fit the caches, memory by a long sum
-// y += a, which moves no more than it counts.
+// What is reachable: on a CPU its units' own rates, on a GPU those of a product that fills it and
+// of a long sum y += a, which moves no more than it counts.
 struct Peaks {
   double flops_f32 = 0, flops_bf16 = 0, bytes = 0;
 
@@ -92,13 +93,15 @@ struct Peaks {
 };
 
 double peak_flops(DType dtype) {
-  const std::int64_t n = on_cpu() ? 512 : 8192;  // in the caches of the one, filling the other
+  if (on_cpu()) return cpu_peak_flops(dtype);
+  const std::int64_t n = 8192;
   const Tensor a = filled({n, n}, dtype), b = filled({n, n}, dtype);
   Tensor c = empty({n, n}, dtype);
   return 2.0 * static_cast<double>(n * n * n) / best_time([&] { backend(c).matmul(c, a, b, {}); });
 }
 
 double peak_bytes() {
+  if (on_cpu()) return cpu_peak_bytes();
   constexpr std::int64_t n = std::int64_t{64} << 20;
   const Tensor a = filled({n}, DType::f32);
   Tensor y = filled({n}, DType::f32);

@@ -2,7 +2,8 @@
 // side of benchmarks/vs_pytorch.
 //
 // Says {"ready": ...} when warm; then every line "N" on stdin makes it run N steps and print one
-// JSON object with their times; at the end of stdin it prints its peak memory.
+// JSON object with their times; at the end of stdin it prints its peak memory. With --profile N it
+// prints instead where the time of N steps goes, and ends.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -20,8 +21,10 @@
 
 #include "benchmarks/gpt2.hpp"
 #include "core/autograd/backward.hpp"
+#include "core/backend/cpu_peaks.hpp"
 #include "core/backend/cuda.hpp"
 #include "core/backend/gpu_peaks.hpp"
+#include "core/backend/range.hpp"
 #include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
@@ -29,6 +32,7 @@
 #include "core/optim/clip.hpp"
 #include "core/optim/optimizer.hpp"
 #include "launch/process.hpp"
+#include "launch/profile/table.hpp"
 #include "launch/version.hpp"
 #include "models/registry.hpp"
 #include "parallel/data_parallel.hpp"
@@ -44,7 +48,7 @@ struct Options {
   std::string model = "bert-base";
   std::int64_t batch = 8, length = 128, masked = 154;
   std::int64_t layers = 0;  // 0: the model's own number
-  int threads = 0, warmup = 3;
+  int threads = 0, warmup = 3, profile = 0;
   TensorOptions tensors;
 
   bool is_gpt2() const { return model == "gpt2-124m"; }
@@ -66,6 +70,8 @@ Options parse(int argc, char** argv) {
       o.threads = std::stoi(value);
     } else if (name == "--warmup") {
       o.warmup = std::stoi(value);
+    } else if (name == "--profile") {
+      o.profile = std::stoi(value);
     } else if (name == "--precision" && (value == "fp32" || value == "bf16")) {
       o.tensors.dtype = value == "bf16" ? DType::bf16 : DType::f32;
     } else if (name == "--device" && (value == "cpu" || value == "cuda")) {
@@ -76,8 +82,12 @@ Options parse(int argc, char** argv) {
     } else {
       throw InputError("unknown option " + name + " " + value,
                        "--model bert-base|bert-large|gpt2-124m; --device cpu|cuda; --precision "
-                       "fp32|bf16; --batch, --length, --masked, --layers, --threads, --warmup N");
+                       "fp32|bf16; --batch, --length, --masked, --layers, --threads, --warmup, "
+                       "--profile N");
     }
+  }
+  if (o.profile > 0 && o.tensors.device.type == DeviceType::cuda) {
+    throw InputError("--profile times the calls of a CPU, which are done when they return");
   }
   return o;
 }
@@ -213,15 +223,17 @@ class Step {
 
   Result operator()() {
     subject_->draw_batch(random_);
+    const Range range(kStepRange);
     const auto start = std::chrono::steady_clock::now();
     Pass pass{.training = true, .seed = kSeed, .step = static_cast<std::uint32_t>(updates_)};
     buckets_.zero();
-    const Var loss = subject_->mean_loss(pass);
-    backward(loss, {}, buckets_.hook(true));
-    buckets_.finish();
-    const double norm = global_grad_norm(buckets_, parameters_, mesh_);
-    optimizer_.step(buckets_.gradients(),
-                    {.lr = 1e-4, .grad_scale = clip_scale(norm, 1.0), .update = ++updates_});
+    const Var loss = forward(pass);
+    {
+      const Range backward_range("backward");
+      backward(loss, {}, buckets_.hook(true));
+      buckets_.finish();
+    }
+    update();
     const double value = to_host(loss.value()).data<float>()[0];  // waits for the whole step
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     return {.seconds = taken.count(), .loss = value};
@@ -234,6 +246,21 @@ class Step {
   }
 
  private:
+  Var forward(Pass& pass) {
+    const Range range("forward");
+    return subject_->mean_loss(pass);
+  }
+
+  void update() {
+    const double norm = [&] {
+      const Range range("gradient norm");
+      return global_grad_norm(buckets_, parameters_, mesh_);
+    }();
+    const Range range("optimizer");
+    optimizer_.step(buckets_.gradients(),
+                    {.lr = 1e-4, .grad_scale = clip_scale(norm, 1.0), .update = ++updates_});
+  }
+
   Mesh mesh_;
   std::unique_ptr<Subject> subject_;
   std::vector<NamedParameter> parameters_;
@@ -256,12 +283,26 @@ std::int64_t peak_memory(Device device) {
   return std::int64_t{1024} * usage.ru_maxrss;
 }
 
-// Name and, as far as it is known, the data sheet's rate of products in this precision.
+// Name and the peak rate of products in this precision: a CPU's as measured, a GPU's as its data
+// sheet says, as far as it is known.
 Json about_device(const TensorOptions& tensors) {
-  if (tensors.device.type == DeviceType::cpu) return {{"device", "cpu"}};
+  if (tensors.device.type == DeviceType::cpu) {
+    return {{"device", "cpu"}, {"peak_flops", cpu_peak_flops(tensors.dtype)}};
+  }
   const std::string name = cuda_report().gpus[static_cast<std::size_t>(tensors.device.index)].name;
   const std::optional<GpuPeaks> peaks = gpu_peaks(name);
   return {{"device", name}, {"peak_flops", peaks ? peaks->flops(tensors.dtype) : 0}};
+}
+
+// Where the time of some steps goes, instead of the exchange with benchmarks/vs_pytorch.
+void print_profile(Step& step, int steps) {
+  start_recording();
+  for (int i = 0; i < steps; ++i) step();
+  const Timeline timeline = stop_recording();
+  const Ceilings ceilings = cpu_ceilings();
+  for (const std::string& line : lines_of(profile_of(timeline, ceilings), ceilings)) {
+    std::puts(line.c_str());
+  }
 }
 
 void run(const Options& options) {
@@ -269,6 +310,10 @@ void run(const Options& options) {
   Step step(options);
   double loss = 0;
   for (int i = 0; i < options.warmup; ++i) loss = step().loss;
+  if (options.profile > 0) {
+    print_profile(step, options.profile);
+    return;
+  }
   const std::string version = version_text();
   Json ready = about_device(options.tensors);
   ready["ready"] = version.substr(0, version.find('\n'));

@@ -25,6 +25,7 @@ struct CommunicationThread::Shared {
 };
 
 void CommunicationThread::Shared::run() {
+  name_thread("communication");
   std::unique_lock lock(mutex);
   while (true) {
     changed.wait(lock, [&] { return stop || !queue.empty(); });

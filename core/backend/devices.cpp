@@ -1,6 +1,8 @@
 // Which backend and which allocator serve which device.
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cuda.hpp"
+#include "core/backend/profiled_backend.hpp"
+#include "core/backend/timeline.hpp"
 #include "core/tensor/caching_allocator.hpp"
 
 namespace weft {
@@ -8,6 +10,8 @@ namespace weft {
 Backend& backend(Device device) {
   if (device.type == DeviceType::cuda) return cuda_backend(device.index);
   static auto* cpu = new CpuBackend;
+  static auto* profiled = new ProfiledBackend(*cpu);
+  if (is_recording()) return *profiled;
   return *cpu;
 }
 

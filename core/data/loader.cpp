@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "core/backend/range.hpp"
 #include "core/base/error.hpp"
 #include "core/data/masking.hpp"
 
@@ -65,6 +66,7 @@ struct Loader::Queue {
   }
 
   void fill() {
+    name_thread("data loader");
     const auto room = static_cast<std::size_t>(std::max(1, options.prefetch));
     try {
       for (std::int64_t sample = options.first_sample;; sample += options.global_batch) {
@@ -73,7 +75,10 @@ struct Loader::Queue {
           changed.wait(lock, [&] { return stop || ready.size() < room; });
           if (stop) return;
         }
-        auto batches = step_batches(dataset, options, sample);
+        auto batches = [&] {
+          const Range range("make batches");
+          return step_batches(dataset, options, sample);
+        }();
         const std::lock_guard lock(mutex);
         ready.push_back(std::move(batches));
         changed.notify_all();

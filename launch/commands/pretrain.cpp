@@ -37,6 +37,10 @@ struct Inputs {
 Config read_arguments(const Arguments& arguments) {
   std::vector<std::string> sets = arguments.all("set");
   if (arguments.precision()) sets.push_back("train.precision=" + arguments.text("precision"));
+  if (arguments.integer("profile") > 0 && arguments.device().type == DeviceType::cuda) {
+    throw InputError("--profile times the calls of a CPU, which are done when they return",
+                     "on a GPU: nsys profile weft pretrain ..., whose timeline has Weft's ranges");
+  }
   Config config = read_config(arguments.positional(0), sets);
   if (config.train.precision == DType::f16 && arguments.device().type == DeviceType::cpu) {
     throw InputError(config.at("train.precision") +
@@ -168,6 +172,18 @@ void take_fingerprint(Inputs& in, Communicator& world) {
   fingerprint = world.broadcast(fingerprint, 0);
 }
 
+// --profile N needs that many steps after those it leaves out.
+void check_profile(const Arguments& arguments, const Config& config, std::int64_t done) {
+  const std::int64_t steps = arguments.integer("profile");
+  const std::int64_t needed = done + kUnprofiledSteps + steps;
+  if (steps == 0 || needed <= config.train.steps) return;
+  throw InputError(fmt::format("{}train.steps: --profile {} ends with step {}, training with {}",
+                               config.at("train.steps"), steps, needed, config.train.steps),
+                   fmt::format("it leaves out the first {} steps of a start: profile fewer, or set "
+                               "train.steps to {} or more",
+                               kUnprofiledSteps, needed));
+}
+
 int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Console& console) {
   const Config& config = in.config;
   const ResumeOptions options{.from = arguments.text("resume"), .force = arguments.force()};
@@ -179,6 +195,7 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
                              point->state.step, config.train.steps));
     return kDone;
   }
+  agree(mesh.world(), [&] { check_profile(arguments, config, point ? point->state.step : 0); });
   tell_schedule(config, point ? point->state.config : Json::object(), console);
   // All that is read is read before anything is written.
   const auto model = make_model(config.model.keys, mesh, config.train.precision, config.run.seed);
@@ -202,7 +219,8 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
                         .model = *model,
                         .optimizer = optimizer,
                         .console = console,
-                        .json = arguments.json()};
+                        .json = arguments.json(),
+                        .profile = arguments.integer("profile")};
   // Outlives a failure: it may wait for ranks that end_ranks() ends.
   std::optional<Trainer> trainer;
   try {
@@ -287,6 +305,14 @@ Command describe_pretrain() {
                    .fallback = "auto"},
                   {.name = "print-config",
                    .help = "print each value and where it came from, and stop"},
+                  {.name = "profile",
+                   .kind = Option::Kind::integer,
+                   .value = "N",
+                   .help = "on a CPU: record N steps after the first three, print where their time "
+                           "went, write a trace for Perfetto to the run's directory, and train on",
+                   .fallback = "0",
+                   .min = 0,
+                   .max = 1000},
                   {.name = "dry-run",
                    .help = "check configuration, data and model, print a summary, and stop"},
                   {.name = "force",

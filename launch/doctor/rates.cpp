@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "core/backend/cpu_peaks.hpp"
 #include "core/backend/cuda.hpp"
 #include "core/backend/gpu_peaks.hpp"
 #include "core/backend/transfer.hpp"
@@ -23,8 +24,13 @@ double now() {
 
 bool is_gpu(Device device) { return device.type == DeviceType::cuda; }
 
+// Of a GPU what its maker says, of the CPU what its units and its memory reach here.
 GpuPeaks peaks_of(Device device) {
-  if (!is_gpu(device)) return {};
+  if (!is_gpu(device)) {
+    return {.half = cpu_peak_flops(DType::bf16),
+            .f32 = cpu_peak_flops(DType::f32),
+            .bytes = cpu_peak_bytes()};
+  }
   return gpu_peaks(cuda_report().gpus.at(static_cast<std::size_t>(device.index)).name)
       .value_or(GpuPeaks{});
 }

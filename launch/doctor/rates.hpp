@@ -15,7 +15,7 @@ struct Rate {
   std::string size;  // of what was measured: "8192 x 8192 x 8192"
   double value = 0;  // per second
   std::string unit;  // "FLOP" or "B"
-  double peak = 0;   // what the maker says; 0: not known
+  double peak = 0;   // what a GPU's maker says, or a CPU's units reach; 0: not known
 };
 
 // Products, copies, attention: on a GPU in bf16 and fp32 as Weft computes them, some seconds in

@@ -146,7 +146,11 @@ TrainingStep::Outputs TrainingStep::issue(const Inputs& in) {
     const Range range("backward");
     backward(std::move(roots), buckets_.hook(last));
   }
-  buckets_.finish();
+  {
+    const Range range("wait for the gradient sums");
+    buckets_.finish();
+  }
+  const Range range("gradient norm");
   out.squared_norms = squared_norms_on_device(buckets_.gradients());
   return out;
 }
@@ -174,6 +178,7 @@ StepResult TrainingStep::take(const std::vector<Batch>& batches, const StepFacts
     ++uncaptured_steps_;
   }
 
+  const Range range("read the losses");
   StepResult result;
   for (const Batch& batch : batches) add_counts(result.totals, model_.counts(batch));
   out.scalars.push_back(out.squared_norms);

@@ -14,6 +14,8 @@
 #include "core/optim/clip.hpp"
 #include "launch/config/compare.hpp"
 #include "launch/failure.hpp"
+#include "launch/profile/report.hpp"
+#include "launch/profile/step_profile.hpp"
 #include "launch/training/checkpointing.hpp"
 #include "launch/training/optimization.hpp"
 #include "launch/training/stop_signal.hpp"
@@ -67,6 +69,7 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
   if (config_.train.cuda_graph && on_gpu(job.mesh) && !can_capture(job.mesh)) {
     log_->warn("train.cuda_graph is left out: ranks that share a GPU cannot capture their steps");
   }
+  if (job.profile > 0) recorder_.emplace(state_.step, job.profile);
 }
 
 ExitStatus Trainer::run() {
@@ -74,14 +77,15 @@ ExitStatus Trainer::run() {
   if (evaluation_due() && !evaluate_now()) return stop();
   Loader loader(job_.train, loader_options(state_.samples));
   while (state_.step < config_.train.steps) {
-    const double step_start = now();
-    const std::vector<Batch> batches = loader.next();
-    const StepFacts facts = agree_on_step(job_.model, batches, stop_requested(), job_.mesh);
-    if (facts.stop) return stop();
-    StepReport report = take_step(batches, facts);
-    report.seconds = now() - step_start;
+    if (recorder_) recorder_->before(state_.step + 1);
+    std::optional<StepReport> taken = next_step(loader);
+    if (!taken) return stop();
+    StepReport& report = *taken;
     state_.seconds = now() - start;
     log_->add(state_, report);
+    if (recorder_) {
+      if (const auto timeline = recorder_->after(state_.step)) tell_profile(*timeline);
+    }
     for (const std::string& notice : take_cuda_notices()) log_->say(notice);
     const bool last = state_.step == config_.train.steps;
     if (last || due(config_.log.every)) log_->record(state_, std::move(report));
@@ -96,8 +100,25 @@ ExitStatus Trainer::run() {
   return kDone;
 }
 
+// Nothing when a rank was asked to stop.
+std::optional<StepReport> Trainer::next_step(Loader& loader) {
+  const Range range(kStepRange);
+  const double start = now();
+  const auto batches = [&] {
+    const Range wait("wait for the loader");
+    return loader.next();
+  }();
+  const StepFacts facts = [&] {
+    const Range agreement("agree on the step");
+    return agree_on_step(job_.model, batches, stop_requested(), job_.mesh);
+  }();
+  if (facts.stop) return std::nullopt;
+  StepReport report = take_step(batches, facts);
+  report.seconds = now() - start;
+  return report;
+}
+
 StepReport Trainer::take_step(const std::vector<Batch>& batches, const StepFacts& facts) {
-  const Range range("step");
   const double loss_scale = state_.loss_scaler ? state_.loss_scaler->scale : 1;
   const StepResult result = step_.take(batches, facts, state_.step, loss_scale);
   StepReport report;
@@ -133,6 +154,14 @@ void Trainer::update(const StepReport& report, double loss_scale) {
   const double clip = clip_scale(report.grad_norm, config_.optimizer.clip_norm);
   job_.optimizer.step(buckets_.gradients(),
                       {.lr = report.lr, .grad_scale = clip / loss_scale, .update = state_.updates});
+}
+
+void Trainer::tell_profile(const Timeline& timeline) const {
+  const ProfileReport report{.first_step = recorder_->first(),
+                             .rank = job_.mesh.world().rank(),
+                             .ranks = job_.mesh.world().size(),
+                             .json = job_.json};
+  tell(report, timeline, config_.run.dir, job_.console);
 }
 
 // A gradient that is not finite leaves weights and moments as they are, on all ranks.

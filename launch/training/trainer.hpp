@@ -12,6 +12,7 @@
 #include "core/optim/schedule.hpp"
 #include "launch/cli.hpp"
 #include "launch/config/config.hpp"
+#include "launch/profile/step_recorder.hpp"
 #include "launch/training/resume_point.hpp"
 #include "launch/training/step.hpp"
 #include "launch/training/training_log.hpp"
@@ -31,6 +32,7 @@ struct TrainingJob {
   Optimizer& optimizer;  // of the model
   const Console& console;
   bool json;
+  std::int64_t profile = 0;  // steps to profile, on a CPU; 0: none
 };
 
 // All functions are collective over the world.
@@ -44,7 +46,9 @@ class Trainer {
   ExitStatus run();
 
  private:
+  std::optional<StepReport> next_step(Loader& loader);
   StepReport take_step(const std::vector<Batch>& batches, const StepFacts& facts);
+  void tell_profile(const Timeline& timeline) const;
   void update(const StepReport& report, double loss_scale);
   void skip();
   std::string first_bad_gradient() const;
@@ -64,6 +68,7 @@ class Trainer {
   Schedule schedule_;
   RunState state_;
   std::optional<TrainingLog> log_;
+  std::optional<StepRecorder> recorder_;
   int skipped_in_a_row_ = 0, failed_saves_in_a_row_ = 0;
   static constexpr std::int64_t kNotSaved = -1;
   std::int64_t saved_step_ = kNotSaved;

@@ -42,6 +42,7 @@ TEST(Doctor, MeasuresTheCpuWhereNoGpuIsWanted) {
        {"matmul bf16", "matmul fp32", "memory", "attention forward", "attention backward"}) {
     ASSERT_TRUE(rates.contains(name)) << name;
     EXPECT_GT(rates.at(name)["value"].get<double>(), 0) << name;
+    EXPECT_GT(rates.at(name)["peak"].get<double>(), 0) << name;
   }
 }
 

@@ -47,6 +47,44 @@ TEST(Pretrain, TrainsAndRecords) {
   EXPECT_LT(evaluations.at(20)["eval_loss"].get<double>(), first["eval_loss"].get<double>());
 }
 
+TEST(Pretrain, ProfilesStepsAndTrainsTheSame) {
+  const fs::path plain = new_directory("run") / "r", profiled = new_directory("run") / "r";
+  ASSERT_EQ(pretrain(tiny_config(plain)).status, 0);
+  const ProgramResult r = pretrain(tiny_config(profiled), "--profile 9");
+  ASSERT_EQ(r.status, 0) << r.err;
+  for (const char* part : {"profile of steps 4 to 12: ", "ceilings: fp32 ", "wait for the loader",
+                           "optimizer", "matmul A B^T f32", "adamw", "data loader: make batches"}) {
+    EXPECT_NE(r.out.find(part), std::string::npos) << part << " in\n" << r.out;
+  }
+  EXPECT_EQ(weights_of(profiled, "step-00000020"), weights_of(plain, "step-00000020"));
+  const Json trace = read_json(profiled / "trace-rank-0.json");
+  std::map<std::string, int> events;
+  for (const Json& e : trace["traceEvents"]) ++events[e["name"].get<std::string>()];
+  for (const char* range : {"step", "optimizer", "wait for the loader", "gradient norm"}) {
+    EXPECT_EQ(events[range], 9) << range;
+  }
+  EXPECT_EQ(events["backward"], 9 * 4) << "four micro-batches to a step";
+}
+
+TEST(Pretrain, ProfileShowsTheCommunicationThread) {
+  const fs::path dir = new_directory("run") / "r";
+  const ProgramResult r =
+      pretrain(tiny_config(dir), "--profile 2 --set train.steps=5 --json", mpirun(2));
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find(R"("name":"communication: all-reduce")"), std::string::npos) << r.out;
+  EXPECT_TRUE(fs::exists(dir / "trace-rank-0.json"));
+  EXPECT_TRUE(fs::exists(dir / "trace-rank-1.json"));
+}
+
+TEST(Pretrain, RefusesToProfileStepsThatThereAreNot) {
+  const fs::path dir = new_directory("run") / "r";
+  const ProgramResult r = pretrain(tiny_config(dir), "--profile 18");
+  EXPECT_EQ(r.status, 2);
+  EXPECT_NE(r.err.find("--profile 18 ends with step 21, training with 20"), std::string::npos)
+      << r.err;
+  EXPECT_FALSE(fs::exists(dir / "config.yaml"));
+}
+
 TEST(Pretrain, EventFileHasTheNumbersOfTheMetrics) {
   const fs::path dir = new_directory("run") / "r";
   ASSERT_EQ(pretrain(tiny_config(dir), "--set train.steps=3").status, 0);

@@ -1,0 +1,27 @@
+// The ceilings of the CPU: what is there is measured, what is not is said to be 0.
+#include "core/backend/cpu_peaks.hpp"
+
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+TEST(CpuPeaks, AreThereWhereTheInstructionsAre) {
+  EXPECT_GT(measure(CpuPeak::fma), 0);
+  const MemoryRates memory = measure_memory();
+  for (const double rate : {memory.read, memory.copy, memory.triad}) EXPECT_GT(rate, 0);
+  EXPECT_EQ(measure(CpuPeak::bf16_dot) > 0, __builtin_cpu_supports("avx512bf16") != 0);
+  EXPECT_EQ(measure(CpuPeak::amx) > 0, measure(CpuPeak::amx_from_l2) > 0);
+}
+
+TEST(CpuPeaks, AreMeasuredOnce) {
+  EXPECT_EQ(cpu_peak_flops(DType::f32), cpu_peak_flops(DType::f32));
+  EXPECT_EQ(cpu_peak_bytes(), cpu_peak_bytes());
+}
+
+TEST(CpuPeaks, Bf16IsNoSlowerThanWhatItCanBeWidenedTo) {
+  EXPECT_GE(cpu_peak_flops(DType::bf16), cpu_peak_flops(DType::f32));
+}
+
+}  // namespace
+}  // namespace weft
