@@ -4,6 +4,7 @@
 #include "core/base/error.hpp"
 #include "core/base/suggest.hpp"
 #include "core/nn/init.hpp"
+#include "core/tensor/memory_use.hpp"
 #include "models/bert/pretraining.hpp"
 
 namespace weft {
@@ -78,6 +79,7 @@ Json pretraining_config(const Json& config, bool sentence_task) {
 }
 
 std::unique_ptr<PretrainingModel> build_model(const Json& config, Mesh& mesh, DType compute) {
+  const MemoryScope scope(MemoryUse::weights);
   return family_of(config).build(config, mesh, compute);
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/backend/backend.hpp"
 #include "core/base/error.hpp"
+#include "core/tensor/caching_allocator.hpp"
 
 namespace weft {
 
@@ -48,6 +49,7 @@ void GradientBuckets::build(std::int64_t bucket_bytes) {
 }
 
 void GradientBuckets::allocate(Bucket& bucket) {
+  const MemoryScope scope(MemoryUse::gradients);
   bucket.flat = Tensor({bucket.size}, DType::f32, device());
   backend(bucket.flat).fill(bucket.flat, 0.0F);  // the gaps between views stay zero
   std::int64_t first = 0;
@@ -110,6 +112,7 @@ void GradientBuckets::keep(std::size_t parameter, const Tensor& grad) {
     backend(sum).add(sum, before, grad);
   } else if (buckets_.empty() && grad.dtype() == DType::f32) {
     gradients_[parameter] = grad.reshape(parameters_[parameter].parameter->var.shape());
+    count_as(grad, MemoryUse::gradients);
   } else {
     Tensor& sum = own(parameter);
     backend(sum).copy(sum, grad);
@@ -119,6 +122,7 @@ void GradientBuckets::keep(std::size_t parameter, const Tensor& grad) {
 // The gradient of a parameter in memory that may be written: its view of a bucket, or a tensor.
 Tensor& GradientBuckets::own(std::size_t parameter) {
   if (!owned_[parameter]) {
+    const MemoryScope scope(MemoryUse::gradients);
     gradients_[parameter] = empty_like(parameters_[parameter].parameter->var.value(), DType::f32);
     owned_[parameter] = true;
   }

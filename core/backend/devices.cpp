@@ -15,6 +15,10 @@ Backend& backend(Device device) {
   return *cpu;
 }
 
+CachingAllocator& caching_allocator(Device device) {
+  return static_cast<CachingAllocator&>(allocator(device));
+}
+
 Allocator& allocator(Device device) {
   if (device.type == DeviceType::cuda) return cuda_allocator(device.index);
   // Never destroyed: storages with static lifetime may be freed after any static destructor.

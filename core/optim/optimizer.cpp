@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/base/error.hpp"
+#include "core/tensor/memory_use.hpp"
 
 namespace weft {
 
@@ -25,6 +26,7 @@ Tensor largest_like(const std::vector<Tensor>& tensors) {
 
 Optimizer::Optimizer(std::vector<NamedParameter> parameters, OptimizerOptions options)
     : parameters_(std::move(parameters)), options_(std::move(options)) {
+  const MemoryScope scope(MemoryUse::optimizer);
   for (const NamedParameter& p : parameters_) {
     const Tensor& value = p.parameter->var.value();
     Tensor w = value;

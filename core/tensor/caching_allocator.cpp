@@ -52,6 +52,9 @@ void* CachingAllocator::allocate(std::size_t bytes) {
     stats_.reserved += size;
     if (open_ != &common_) private_of_[p] = open_;
   }
+  const MemoryUse use = MemoryScope::current();
+  if (use != MemoryUse::workspace) use_of_[p] = use;
+  count_up(use, size);
   stats_.in_use += size;
   stats_.peak = std::max(stats_.peak, stats_.in_use);
   forbid_access(p, size);
@@ -67,6 +70,39 @@ void CachingAllocator::deallocate(void* p, std::size_t bytes) noexcept {
   const auto owner = private_of_.find(p);
   (owner == private_of_.end() ? common_ : *owner->second)[size].push_back(p);
   stats_.in_use -= size;
+  const auto use = use_of_.find(p);
+  const auto was = use == use_of_.end() ? MemoryUse::workspace : use->second;
+  by_use_[static_cast<std::size_t>(was)] -= size;
+  if (use != use_of_.end()) use_of_.erase(use);
+}
+
+BytesByUse CachingAllocator::bytes_by_use() const {
+  const std::lock_guard lock(mutex_);
+  return by_use_;
+}
+
+BytesByUse CachingAllocator::peaks_by_use() const {
+  const std::lock_guard lock(mutex_);
+  return peaks_by_use_;
+}
+
+void CachingAllocator::count_up(MemoryUse use, std::size_t size) {
+  const auto i = static_cast<std::size_t>(use);
+  by_use_[i] += size;
+  peaks_by_use_[i] = std::max(peaks_by_use_[i], by_use_[i]);
+}
+
+void CachingAllocator::count_as(const Storage& storage, MemoryUse use) {
+  const std::size_t size = size_class(storage.bytes());
+  const std::lock_guard lock(mutex_);
+  const auto entry = use_of_.try_emplace(storage.data(), MemoryUse::workspace).first;
+  by_use_[static_cast<std::size_t>(entry->second)] -= size;
+  count_up(use, size);
+  entry->second = use;
+}
+
+void count_as(const Tensor& x, MemoryUse use) {
+  caching_allocator(x.device()).count_as(x.storage(), use);
 }
 
 MemoryStats CachingAllocator::stats() const {

@@ -7,7 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/tensor/storage.hpp"
+#include "core/tensor/memory_use.hpp"
+#include "core/tensor/tensor.hpp"
 
 namespace weft {
 
@@ -25,6 +26,13 @@ class CachingAllocator : public Allocator {
   MemoryStats stats() const final;
   void release_cached() final;
 
+  // What stats().in_use consists of, and the highest that each part of it was since the start. A
+  // block counts as MemoryScope::current() of the thread that allocated it, until it is counted as
+  // something else.
+  BytesByUse bytes_by_use() const;
+  BytesByUse peaks_by_use() const;
+  void count_as(const Storage& storage, MemoryUse use);
+
  protected:
   // `name` is the device's in messages. Derived classes call release_cached() when destroyed.
   explicit CachingAllocator(std::string name) : name_(std::move(name)) {}
@@ -35,7 +43,8 @@ class CachingAllocator : public Allocator {
 
   virtual void* from_system(std::size_t bytes) = 0;  // 64-byte aligned; null when there is none
   virtual void to_system(void* p) noexcept = 0;
-  void release_free_blocks();  // with the lock held
+  void release_free_blocks();  // with the lock held, as the next
+  void count_up(MemoryUse use, std::size_t size);
   [[noreturn]] void fail(std::size_t size) const;
 
   std::string name_;
@@ -44,7 +53,15 @@ class CachingAllocator : public Allocator {
   Pool* open_ = &common_;                        // where new blocks come from
   std::unordered_map<void*, Pool*> private_of_;  // blocks that return to a private pool
   MemoryStats stats_;
+  BytesByUse by_use_ = {}, peaks_by_use_ = {};
+  std::unordered_map<const void*, MemoryUse> use_of_;  // blocks in use, but those of the workspace
 };
+
+// That of a device: there are no others.
+CachingAllocator& caching_allocator(Device device);
+
+// What a tensor's memory is from now on. It may be memory of other tensors too.
+void count_as(const Tensor& x, MemoryUse use);
 
 // Blocks set aside: those allocated until close() return here when they are freed, so that nobody
 // else is given them as long as the pool lives. For work that is done again on the same memory.

@@ -9,6 +9,7 @@
 #include "core/backend/range.hpp"
 #include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
+#include "core/tensor/memory_use.hpp"
 #include "parallel/grad_norm.hpp"
 
 namespace weft {
@@ -123,6 +124,7 @@ void TrainingStep::upload(const Inputs& host) {
 }
 
 TrainingStep::Outputs TrainingStep::issue(const Inputs& in) {
+  const MemoryScope scope(MemoryUse::activations);
   Outputs out;
   buckets_.zero();
   for (std::size_t i = 0; i < in.batches.size(); ++i) {
@@ -193,6 +195,7 @@ StepResult TrainingStep::take(const std::vector<Batch>& batches, const StepFacts
 void add_evaluation(const PretrainingModel& model, const std::vector<Batch>& batches, Device device,
                     std::vector<TermTotal>& totals) {
   const NoGrad no_grad;
+  const MemoryScope scope(MemoryUse::activations);
   std::vector<Tensor> scalars;
   for (const Batch& batch : batches) {
     Pass pass{.training = false, .first_sample = batch.first_sample};

@@ -76,6 +76,7 @@ ExitStatus Trainer::run() {
   const double start = now() - state_.seconds;
   if (evaluation_due() && !evaluate_now()) return stop();
   Loader loader(job_.train, loader_options(state_.samples));
+  bool first_step_of_start = true;
   while (state_.step < config_.train.steps) {
     if (recorder_) recorder_->before(state_.step + 1);
     std::optional<StepReport> taken = next_step(loader);
@@ -86,6 +87,8 @@ ExitStatus Trainer::run() {
     if (recorder_) {
       if (const auto timeline = recorder_->after(state_.step)) tell_profile(*timeline);
     }
+    if (first_step_of_start) log_->tell_memory();
+    first_step_of_start = false;
     for (const std::string& notice : take_cuda_notices()) log_->say(notice);
     const bool last = state_.step == config_.train.steps;
     if (last || due(config_.log.every)) log_->record(state_, std::move(report));
@@ -94,6 +97,7 @@ ExitStatus Trainer::run() {
   }
   log_->end_progress();
   save_now();
+  log_->tell_memory();
   log_->say(fmt::format("finished: {} steps, {} tokens, {}; the model is in {}", state_.step,
                         short_number(static_cast<double>(state_.tokens)), duration(state_.seconds),
                         saved_path_.string()));

@@ -1,10 +1,13 @@
 // What a training run tells.
 #include "launch/training/training_log.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
 
+#include "core/tensor/caching_allocator.hpp"
 #include "launch/training/peak.hpp"
 
 namespace weft {
@@ -39,9 +42,24 @@ double peak_of(const Config& config, Mesh& mesh) {
   return mesh.world().all_reduce(own, ReduceOp::sum);
 }
 
-std::int64_t peak_memory(Mesh& mesh) {
-  const auto own = static_cast<std::int64_t>(allocator(mesh.device()).stats().peak);
-  return mesh.world().all_reduce(own, ReduceOp::max);
+// The most that a rank had in use, and the most of each kind that it had, not all at one time.
+struct PeakMemory {
+  std::int64_t bytes = 0;
+  std::array<std::int64_t, kMemoryUses> by_use = {};
+};
+
+PeakMemory peak_memory(Mesh& mesh) {
+  const CachingAllocator& memory = caching_allocator(mesh.device());
+  Communicator& world = mesh.world();
+  const auto own = static_cast<std::int64_t>(memory.stats().peak);
+  PeakMemory peak{.bytes = world.all_reduce(own, ReduceOp::max)};
+  const std::int64_t none = world.size();
+  const std::int64_t rank =
+      world.all_reduce(own == peak.bytes ? world.rank() : none, ReduceOp::min);
+  const BytesByUse by_use = memory.peaks_by_use();
+  if (rank == world.rank()) std::copy(by_use.begin(), by_use.end(), peak.by_use.begin());
+  world.all_reduce(peak.by_use, ReduceOp::sum);
+  return peak;
 }
 
 }  // namespace
@@ -71,7 +89,7 @@ void TrainingLog::add(const RunState& state, const StepReport& report) {
 
 void TrainingLog::record(const RunState& state, StepReport report) {
   reduce_totals(report.totals, *mesh_);
-  const std::int64_t memory = peak_memory(*mesh_);
+  const PeakMemory memory = peak_memory(*mesh_);
   const double rate = static_cast<double>(interval_.tokens) / interval_.seconds;
   const double mfu = interval_.flops / interval_.seconds / peak_flops_;
   interval_ = {};
@@ -83,7 +101,10 @@ void TrainingLog::record(const RunState& state, StepReport report) {
   if (state.loss_scaler) values["loss_scale"] = state.loss_scaler->scale;
   values["tokens_per_second"] = rate;
   values["mfu"] = std::isfinite(mfu) && mfu > 0 ? Json(mfu) : Json();
-  values["memory_bytes"] = memory;
+  values["memory_bytes"] = memory.bytes;
+  for (std::size_t i = 0; i < kMemoryUses; ++i) {
+    values[fmt::format("memory_{}_bytes", kMemoryUseNames[i])] = memory.by_use[i];
+  }
   values["seconds"] = state.seconds;
   write(values);
   note_ = fmt::format("{}, {} tokens/s", losses(report.totals), short_number(rate));
@@ -99,6 +120,21 @@ void TrainingLog::record(const RunState& state, const Evaluation& evaluation) {
   values["eval_seconds"] = evaluation.seconds;
   write(values);
   say(fmt::format("step {}: {}", state.step, describe(evaluation)));
+}
+
+void TrainingLog::tell_memory() {
+  const PeakMemory peak = peak_memory(*mesh_);
+  const auto megabytes = [](std::int64_t bytes) {
+    return fmt::format("{:.1f} MB", static_cast<double>(bytes) * 1e-6);
+  };
+  std::string parts;
+  for (std::size_t i = 0; i < kMemoryUses; ++i) {
+    parts +=
+        fmt::format("{}{} {}", i == 0 ? "" : ", ", kMemoryUseNames[i], megabytes(peak.by_use[i]));
+  }
+  say(fmt::format("memory of tensors: {} at most{}; of each kind at most: {}",
+                  megabytes(peak.bytes),
+                  mesh_->world().size() > 1 ? ", on the rank with the most" : "", parts));
 }
 
 void TrainingLog::say(const std::string& line) {

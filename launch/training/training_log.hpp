@@ -41,6 +41,8 @@ class TrainingLog {
   // A line of metrics. The losses are those of the last step over the global batch. Collective.
   void record(const RunState& state, StepReport report);
   void record(const RunState& state, const Evaluation& evaluation);
+  // The most memory that a rank's tensors took, and for what. Collective.
+  void tell_memory();
   void end_progress() { progress_.finish(); }
   // A line for people: to the console and log.txt.
   void say(const std::string& line);

@@ -12,6 +12,7 @@
 #include "core/backend/backend.hpp"
 #include "core/backend/cpu/loops.hpp"
 #include "core/backend/cpu/onednn.hpp"
+#include "core/tensor/memory_use.hpp"
 
 namespace weft {
 
@@ -155,6 +156,7 @@ class AttentionProducts {
 // oneDNN to one thread per product: the bits do not depend on the number of threads.
 template <class F>
 void for_each_head(const AttentionSizes& z, std::size_t scratch_bytes, F&& f) {
+  const MemoryScope scratch_scope(MemoryUse::workspace);
   const std::int64_t per_thread = static_cast<std::int64_t>((scratch_bytes + 127) / 64 * 64);
   const Tensor scratch({omp_get_max_threads() * per_thread}, DType::u8);
 #pragma omp parallel

@@ -2,6 +2,7 @@
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cpu/loops.hpp"
 #include "core/backend/cpu/onednn_state.hpp"
+#include "core/tensor/memory_use.hpp"
 
 namespace weft {
 
@@ -46,6 +47,7 @@ void product_of_nothing(CpuBackend& cpu, Tensor& c, const MatmulArgs& args) {
 
 void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) {
   assert(!args.before_activation);
+  const MemoryScope scratch_scope(MemoryUse::workspace);
   if (args.a_sums) {
     assert(args.transpose_a);
     Tensor sums = args.a_sums;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/backend/cpu/loops.hpp"
+#include "core/tensor/memory_use.hpp"
 #include "core/tensor/tensor.hpp"
 
 namespace weft {
@@ -36,6 +37,7 @@ void column_sums(std::int64_t rows, std::int64_t columns, const std::array<float
   const std::int64_t size = std::max(kMinRows, (rows + kMaxChunks - 1) / kMaxChunks);
   const std::int64_t chunks = (rows + size - 1) / size;
   const std::int64_t width = static_cast<std::int64_t>(K) * columns;
+  const MemoryScope scratch_scope(MemoryUse::workspace);
   const Tensor partial({chunks, width}, DType::f32);
   float* const sums = partial.data<float>();
 

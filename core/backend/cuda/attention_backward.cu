@@ -5,6 +5,7 @@
 // Source: Dao, Fu, Ermon, Rudra, Re, "FlashAttention", 2022.
 #include "core/backend/cuda/attention_tiles.cuh"
 #include "core/backend/cuda/tiled_attention.hpp"
+#include "core/tensor/memory_use.hpp"
 
 namespace weft {
 
@@ -141,6 +142,7 @@ void tiled_attention_backward(Tensor& dqkv, const Tensor& dout, const Tensor& qk
                               const Tensor& out, const Tensor& lse_BhT, const AttentionArgs& args,
                               cudaStream_t stream) {
   const AttentionParams params(args, qkv, {&dqkv, &dout, &qkv});
+  const MemoryScope scratch_scope(MemoryUse::workspace);
   const Tensor delta_BhT = empty_like(lse_BhT);
   with_floating_type(qkv.dtype(), "attention", [&]<class T>(T) {
     with_head_size(params.d, [&]<int D>(std::integral_constant<int, D>) {

@@ -5,6 +5,7 @@
 #include "core/backend/cuda/cublaslt_state.hpp"
 #include "core/backend/cuda/options.hpp"
 #include "core/base/error.hpp"
+#include "core/tensor/memory_use.hpp"
 
 namespace weft {
 
@@ -88,6 +89,7 @@ cublasStatus_t CudaBackend::CublasLt::multiply(Tensor& c, const Tensor& a, const
   const bool timed = options.time_products && !options.deterministic;
   LtProduct& product = products.get(signature, timed ? 8 : 1);
   if (product.status() != CUBLAS_STATUS_SUCCESS) return product.status();
+  const MemoryScope scratch_scope(MemoryUse::workspace);
   if (product.workspace_bytes() > 0 && !workspace)
     workspace = Tensor({static_cast<std::int64_t>(workspace_limit)}, DType::u8, c.device());
   LtProduct::Operands operands{.d = c.raw(),

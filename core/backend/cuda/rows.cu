@@ -9,6 +9,7 @@
 #include "core/backend/cuda/device_math.cuh"
 #include "core/backend/cuda/dispatch.hpp"
 #include "core/backend/cuda/launch.cuh"
+#include "core/tensor/memory_use.hpp"
 
 namespace weft {
 
@@ -299,6 +300,7 @@ Tensor sorted_pairs(const Tensor& index, std::int64_t first_row, std::int64_t ro
                     cudaStream_t stream) {
   const auto count = static_cast<std::uint32_t>(index.numel());
   const unsigned tiles = blocks_for(count, kTile);
+  const MemoryScope scratch_scope(MemoryUse::workspace);
   const Shape as_f64({index.numel()});  // memory of 8 bytes per pair
   Tensor from(as_f64, DType::f64, index.device()), to = empty_like(from);
   const Tensor counts({std::int64_t{tiles} * kDigits}, DType::i32, index.device());
@@ -323,6 +325,7 @@ void add_sorted_rows(Sum* dx, const SortedRows<T>& in, Device device, cudaStream
               stream, dx, in, strips);
   if (in.count <= kPiece) return;  // there is no long row
   const std::int64_t pieces = (in.count + kPiece - 1) / kPiece;
+  const MemoryScope scratch_scope(MemoryUse::workspace);
   const Tensor partial({pieces, 2, in.columns}, DType::f32, device);
   WEFT_LAUNCH((add_pieces_kernel<N, T>), blocks_for(pieces * strips, kWarps), kBlock, 0, stream,
               partial.data<float>(), in, pieces, strips);

@@ -6,6 +6,7 @@
 #include "core/backend/cuda/dispatch.hpp"
 #include "core/backend/cuda/runtime.hpp"
 #include "core/backend/cuda/sdpa_padding.hpp"
+#include "core/tensor/memory_use.hpp"
 
 namespace weft {
 
@@ -131,6 +132,7 @@ std::string Sdpa::forward(Tensor& out, Tensor& lse_BhT, const Tensor& qkv,
   if (!why.empty()) return why;
   const Direction& chosen = choose(false, signature_of(qkv, args, deterministic));
   if (!chosen.plan) return chosen.refusal;
+  const MemoryScope scratch_scope(MemoryUse::workspace);
   Workspace workspace(qkv.device());
   Bindings memory = inputs_of(workspace, qkv, args, stream);
   memory.push_back({kOut, out.raw()});
@@ -151,6 +153,7 @@ std::string Sdpa::backward(Tensor& dqkv, const Tensor& dout, const Tensor& qkv, 
   // Gradients may be views of anything; when such a view is not aligned, a copy is.
   const bool dout_aligned = aligned_for(kAlignment, dout);
   const bool dqkv_aligned = aligned_for(kAlignment, dqkv);
+  const MemoryScope scratch_scope(MemoryUse::workspace);
   const Tensor dy = dout_aligned ? dout : empty_like(dout);
   Tensor dx = dqkv_aligned ? dqkv : empty_like(dqkv);
   if (!dout_aligned) copy_bytes(dy, dout, stream);

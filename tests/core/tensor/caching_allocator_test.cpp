@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <numeric>
 #include <optional>
 #include <thread>
 
@@ -69,6 +70,57 @@ TEST(CpuAllocator, CountsBytes) {
   EXPECT_EQ(a.stats().in_use, 0U);
   a.release_cached();
   EXPECT_EQ(a.stats().reserved, 0U);
+}
+
+std::size_t sum_of(const BytesByUse& by_use) {
+  return std::accumulate(by_use.begin(), by_use.end(), std::size_t{0});
+}
+
+TEST(CpuAllocator, CountsBytesByUse) {
+  CpuAllocator a;
+  const auto in_use = [&](MemoryUse use) {
+    return a.bytes_by_use()[static_cast<std::size_t>(use)];
+  };
+  void* scratch = a.allocate(1024);
+  void* weights = nullptr;
+  void* inner = nullptr;
+  {
+    const MemoryScope scope(MemoryUse::weights);
+    weights = a.allocate(4096);
+    const MemoryScope nested(MemoryUse::activations);
+    inner = a.allocate(2048);
+  }
+  EXPECT_EQ(in_use(MemoryUse::workspace), 1024U);
+  EXPECT_EQ(in_use(MemoryUse::weights), 4096U);
+  EXPECT_EQ(in_use(MemoryUse::activations), 2048U);
+  EXPECT_EQ(sum_of(a.bytes_by_use()), a.stats().in_use);
+  a.deallocate(inner, 2048);
+  a.deallocate(scratch, 1024);
+  EXPECT_EQ(in_use(MemoryUse::activations), 0U);
+  EXPECT_EQ(sum_of(a.bytes_by_use()), a.stats().in_use);
+  EXPECT_EQ(sum_of(a.peaks_by_use()), 1024U + 4096U + 2048U);
+  void* again = a.allocate(2048);  // the block that was an activation
+  EXPECT_EQ(in_use(MemoryUse::workspace), 2048U);
+  a.deallocate(again, 2048);
+  a.deallocate(weights, 4096);
+  EXPECT_EQ(sum_of(a.bytes_by_use()), 0U);
+}
+
+TEST(CpuAllocator, MemoryMayBecomeSomethingElse) {
+  const auto counted = [](MemoryUse use) {
+    return caching_allocator({}).bytes_by_use()[static_cast<std::size_t>(use)];
+  };
+  const std::size_t before = counted(MemoryUse::gradients);
+  const std::size_t others = counted(MemoryUse::workspace);
+  {
+    const Tensor x({256}, DType::f32);
+    EXPECT_EQ(counted(MemoryUse::workspace), others + 1024);
+    count_as(x, MemoryUse::gradients);
+    count_as(x.narrow(0, 4), MemoryUse::gradients);  // its memory is that already
+    EXPECT_EQ(counted(MemoryUse::gradients), before + 1024);
+    EXPECT_EQ(counted(MemoryUse::workspace), others);
+  }
+  EXPECT_EQ(counted(MemoryUse::gradients), before);
 }
 
 TEST(CpuAllocator, WastesLittleAndAligns) {

@@ -31,6 +31,13 @@ TEST(Pretrain, TrainsAndRecords) {
                           "grad_norm", "tokens_per_second", "mfu", "memory_bytes", "seconds"}) {
     EXPECT_TRUE(last.contains(key)) << key;
   }
+  std::int64_t memory = 0;
+  for (const char* use : {"weights", "gradients", "optimizer", "activations", "workspace"}) {
+    memory += last["memory_" + std::string(use) + "_bytes"].get<std::int64_t>();
+  }
+  EXPECT_GE(memory, last["memory_bytes"]) << "each at its own peak";
+  EXPECT_EQ(last["memory_optimizer_bytes"], 2 * last["memory_weights_bytes"].get<std::int64_t>());
+  EXPECT_EQ(occurrences(read_file(dir / "log.txt"), "memory of tensors: "), 2);
   EXPECT_EQ(last["samples"], 160);
   EXPECT_NEAR(last["loss"].get<double>(),
               last["mlm_loss"].get<double>() + last["nsp_loss"].get<double>(), 1e-12);

@@ -3,7 +3,10 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
+#include "core/optim/optimizer.hpp"
+#include "core/tensor/caching_allocator.hpp"
 #include "models/registry.hpp"
 #include "tests/core/tensor_helpers.hpp"
 
@@ -65,6 +68,31 @@ TEST_F(Step, ScaledLossScalesGradientsAndNothingElse) {
 
 TEST_F(Step, TooLargeAScaleIsSeenInTheNorm) {
   EXPECT_FALSE(std::isfinite(take(std::numeric_limits<double>::infinity()).grad_norm));
+}
+
+TEST_F(Step, MemoryIsCountedByItsUse) {
+  const Optimizer optimizer(parameters(*model_), {});
+  take(1);
+  const CachingAllocator& memory = caching_allocator(test_device());
+  const BytesByUse now = memory.bytes_by_use(), peaks = memory.peaks_by_use();
+  EXPECT_EQ(std::accumulate(now.begin(), now.end(), std::size_t{0}), memory.stats().in_use);
+
+  std::size_t bytes = 0, tensors = 0;
+  for (const NamedParameter& p : parameters(*model_)) {
+    bytes += p.parameter->var.value().bytes();
+    ++tensors;
+  }
+  // Up to what the allocator rounds up to.
+  const auto is_near = [&](MemoryUse use, std::size_t copies) {
+    const std::size_t counted = now[static_cast<std::size_t>(use)];
+    EXPECT_GE(counted, copies * bytes) << kMemoryUseNames[static_cast<std::size_t>(use)];
+    EXPECT_LE(counted, copies * (bytes * 9 / 8 + 64 * tensors))
+        << kMemoryUseNames[static_cast<std::size_t>(use)];
+  };
+  is_near(MemoryUse::weights, 1);
+  is_near(MemoryUse::gradients, 1);
+  is_near(MemoryUse::optimizer, 2);
+  EXPECT_GT(peaks[static_cast<std::size_t>(MemoryUse::activations)], 0U);
 }
 
 TEST_F(Step, CountsWhatTheBatchesHold) {
