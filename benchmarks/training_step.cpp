@@ -86,9 +86,6 @@ Options parse(int argc, char** argv) {
                        "--profile N");
     }
   }
-  if (o.profile > 0 && o.tensors.device.type == DeviceType::cuda) {
-    throw InputError("--profile times the calls of a CPU, which are done when they return");
-  }
   return o;
 }
 
@@ -294,15 +291,31 @@ Json about_device(const TensorOptions& tensors) {
   return {{"device", name}, {"peak_flops", peaks ? peaks->flops(tensors.dtype) : 0}};
 }
 
-// Where the time of some steps goes, instead of the exchange with benchmarks/vs_pytorch.
-void print_profile(Step& step, int steps) {
+// What calls are held against: a CPU's ceilings as measured, a GPU's as its data sheet says.
+Ceilings ceilings_of(const TensorOptions& tensors) {
+  if (tensors.device.type == DeviceType::cpu) return cpu_ceilings();
+  const std::string name = cuda_report().gpus[static_cast<std::size_t>(tensors.device.index)].name;
+  const GpuPeaks peaks = gpu_peaks(name).value_or(GpuPeaks{});
+  return {.flops_f32 = peaks.f32, .flops_bf16 = peaks.half, .bytes = peaks.bytes};
+}
+
+// Where the time of some steps goes, instead of the exchange with benchmarks/vs_pytorch. On a GPU
+// calls have the GPU's own times, so what is outside of them is the rest of the steps: launches and
+// waits. When the host issued a call says nothing then, and its other ranges are left out.
+void print_profile(Step& step, int steps, const TensorOptions& tensors) {
   start_recording();
   for (int i = 0; i < steps; ++i) step();
-  const Timeline timeline = stop_recording();
-  const Ceilings ceilings = cpu_ceilings();
-  for (const std::string& line : lines_of(profile_of(timeline, ceilings), ceilings)) {
-    std::puts(line.c_str());
+  Timeline timeline = stop_recording();
+  const bool on_gpu = tensors.device.type == DeviceType::cuda;
+  if (on_gpu) {
+    std::erase_if(timeline.spans, [](const Span& span) {
+      return !span.is_call && std::string_view(span.name) != kStepRange;
+    });
   }
+  const Ceilings ceilings = ceilings_of(tensors);
+  StepProfile profile = profile_of(timeline, ceilings);
+  if (on_gpu) profile.phases.clear();  // there are none, but for the calls once more
+  for (const std::string& line : lines_of(profile, ceilings)) std::puts(line.c_str());
 }
 
 void run(const Options& options) {
@@ -311,7 +324,7 @@ void run(const Options& options) {
   double loss = 0;
   for (int i = 0; i < options.warmup; ++i) loss = step().loss;
   if (options.profile > 0) {
-    print_profile(step, options.profile);
+    print_profile(step, options.profile, options.tensors);
     return;
   }
   const std::string version = version_text();

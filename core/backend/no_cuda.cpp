@@ -1,5 +1,6 @@
 // A build without the CUDA backend.
 #include "core/backend/cuda.hpp"
+#include "core/backend/device_timer.hpp"
 #include "core/backend/range.hpp"
 #include "core/base/error.hpp"
 
@@ -25,6 +26,7 @@ std::vector<std::string> take_cuda_notices() { return {}; }
 
 Backend& cuda_backend(int) { throw Error(kProblem, kHint); }
 Allocator& cuda_allocator(int) { throw Error(kProblem, kHint); }
+std::unique_ptr<DeviceTimer> cuda_timer(int) { throw Error(kProblem, kHint); }
 
 void begin_range(const char*) {}
 void end_range() {}

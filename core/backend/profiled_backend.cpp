@@ -11,22 +11,6 @@ namespace weft {
 
 namespace {
 
-// `count` is asked after the clock was read.
-template <class Call, class Count>
-void timed(const char* name, DType dtype, const Call& call, const Count& count) {
-  const double begin = timeline::now();
-  call();
-  const double end = timeline::now();
-  timeline::add(
-      {.name = name, .begin = begin, .end = end, .is_call = true, .dtype = dtype, .work = count()});
-}
-
-// One pass over these tensors.
-template <class Call>
-void timed_pass(const char* name, const Call& call, std::initializer_list<const Tensor*> tensors) {
-  timed(name, (*tensors.begin())->dtype(), call, [&] { return work::pass(tensors); });
-}
-
 // By the layouts of its factors. A linear layer's y = x w^T is "A B^T", its dx = dy w "A B", its
 // dw = dy^T x "A^T B".
 const char* product_name(const MatmulArgs& args) {
@@ -36,6 +20,68 @@ const char* product_name(const MatmulArgs& args) {
 
 }  // namespace
 
+template <class Call, class Describe>
+void ProfiledBackend::record(const Call& call, const Describe& describe) {
+  if (capturing_) return call();
+  const double begin = timeline::now();
+  if (timer_) {
+    if (unsettled_.empty()) first_mark_ = begin;
+    timer_->mark();
+    call();
+    timer_->mark();
+    unsettled_.push_back(describe());
+    return;
+  }
+  call();
+  const double end = timeline::now();
+  Span span = describe();
+  span.begin = begin;
+  span.end = end;
+  timeline::add(std::move(span));
+}
+
+template <class Call, class Count>
+void ProfiledBackend::timed(const char* name, DType dtype, const Call& call, const Count& count) {
+  record(call,
+         [&] { return Span{.name = name, .is_call = true, .dtype = dtype, .work = count()}; });
+}
+
+template <class Call>
+void ProfiledBackend::timed_pass(const char* name, const Call& call,
+                                 std::initializer_list<const Tensor*> tensors) {
+  timed(name, (*tensors.begin())->dtype(), call, [&] { return work::pass(tensors); });
+}
+
+// From the host's clock at the first mark on by the device's: calls and the gaps between them.
+void ProfiledBackend::settle() {
+  if (!timer_) return;
+  const std::vector<double> seconds = timer_->seconds_between();
+  double at = first_mark_;
+  for (std::size_t i = 0; i < unsettled_.size(); ++i) {
+    Span& span = unsettled_[i];
+    if (i > 0) at += seconds[2 * i - 1];
+    span.begin = at;
+    span.end = at += seconds[2 * i];
+    timeline::add(std::move(span));
+  }
+  unsettled_.clear();
+}
+
+std::unique_ptr<DeviceGraph> ProfiledBackend::capture(const std::function<void()>& issue) {
+  struct Capturing {
+    explicit Capturing(bool& flag) : flag(flag) { flag = true; }
+    ~Capturing() { flag = false; }
+    bool& flag;
+  };
+  const Capturing capturing(capturing_);
+  return inner_.capture(issue);
+}
+
+void ProfiledBackend::synchronize() {
+  inner_.synchronize();
+  settle();
+}
+
 void ProfiledBackend::upload(Tensor& device, const Tensor& host) {
   timed_pass("upload", [&] { inner_.upload(device, host); }, {&device, &host});
 }
@@ -44,6 +90,7 @@ void ProfiledBackend::download(std::span<Tensor> hosts, std::span<const Tensor> 
   timed(
       "download", DType::f32, [&] { inner_.download(hosts, devices); },
       [&] { return Work{.bytes = 2 * work::pass(devices).bytes}; });
+  settle();
 }
 
 void ProfiledBackend::fill(Tensor& x, float value) {
@@ -94,17 +141,15 @@ void ProfiledBackend::dropout(Tensor& y, const Tensor& x, const Dropout& dropout
 }
 
 void ProfiledBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) {
-  const double begin = timeline::now();
-  inner_.matmul(c, a, b, args);
-  const double end = timeline::now();
-  const work::ProductSize size = work::product_size(c, a, args);
-  timeline::add({.name = product_name(args),
-                 .begin = begin,
-                 .end = end,
-                 .is_call = true,
-                 .dtype = a.dtype(),
-                 .work = work::matmul(c, a, b, args),
-                 .size = fmt::format("{} x {} x {}", size.M, size.N, size.K)});
+  record([&] { inner_.matmul(c, a, b, args); },
+         [&] {
+           const work::ProductSize size = work::product_size(c, a, args);
+           return Span{.name = product_name(args),
+                       .is_call = true,
+                       .dtype = a.dtype(),
+                       .work = work::matmul(c, a, b, args),
+                       .size = fmt::format("{} x {} x {}", size.M, size.N, size.K)};
+         });
 }
 
 void ProfiledBackend::attention_forward(Tensor& out, Tensor& lse_BhT, const Tensor& qkv,

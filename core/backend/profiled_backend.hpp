@@ -1,24 +1,32 @@
 // A backend that records each call of another one: when it was, and the work counted of it.
 #pragma once
 
+#include <initializer_list>
+#include <memory>
+#include <utility>
+#include <vector>
+
 #include "core/backend/backend.hpp"
+#include "core/backend/device_timer.hpp"
+#include "core/backend/timeline.hpp"
 
 namespace weft {
 
-// The results are those of `inner`, whose calls must have done their work when they return.
+// The results are those of `inner`, whose calls must have done their work when they return, unless
+// there is a timer of its device. With one, a call's times are the device's own, and known when a
+// download or synchronize() waits for it: a recording should end after one.
 class ProfiledBackend final : public Backend {
  public:
-  explicit ProfiledBackend(Backend& inner) : inner_(inner) {}
+  explicit ProfiledBackend(Backend& inner, std::unique_ptr<DeviceTimer> timer = nullptr)
+      : inner_(inner), timer_(std::move(timer)) {}
   std::string_view name() const override { return inner_.name(); }
 
   void upload(Tensor& device, const Tensor& host) override;
   void download(std::span<Tensor> hosts, std::span<const Tensor> devices) override;
   bool fuses_activation(Activation f) const override { return inner_.fuses_activation(f); }
   // What is captured is not done, and what is replayed makes no calls: no time is told.
-  std::unique_ptr<DeviceGraph> capture(const std::function<void()>& issue) override {
-    return inner_.capture(issue);
-  }
-  void synchronize() override { inner_.synchronize(); }
+  std::unique_ptr<DeviceGraph> capture(const std::function<void()>& issue) override;
+  void synchronize() override;
   void fill(Tensor& x, float value) override;
   void copy(Tensor& y, const Tensor& x) override;
   void add(Tensor& y, const Tensor& a, const Tensor& b) override;
@@ -66,7 +74,21 @@ class ProfiledBackend final : public Backend {
                   float lr) override;
 
  private:
+  // Does the call and adds what describe() tells, asked afterwards, with its times.
+  template <class Call, class Describe>
+  void record(const Call& call, const Describe& describe);
+  template <class Call, class Count>
+  void timed(const char* name, DType dtype, const Call& call, const Count& count);
+  // One pass over these tensors.
+  template <class Call>
+  void timed_pass(const char* name, const Call& call, std::initializer_list<const Tensor*> tensors);
+  void settle();  // the times of all calls so far, when the device has done them
+
   Backend& inner_;
+  std::unique_ptr<DeviceTimer> timer_;
+  std::vector<Span> unsettled_;  // between two marks each
+  double first_mark_ = 0;
+  bool capturing_ = false;
 };
 
 }  // namespace weft

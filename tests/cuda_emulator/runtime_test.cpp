@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "core/backend/cuda.hpp"
+#include "core/backend/device_timer.hpp"
 #include "core/backend/transfer.hpp"
 #include "tests/cuda_emulator/runtime_state.hpp"
 
@@ -48,6 +49,25 @@ TEST(CudaRuntime, UploadsWaitBeforeTheyWriteOverWhatIsStillToBeCopied) {
   EXPECT_GT(cuda_emulator::host_waits() - before, 0);
   for (std::size_t i = 0; i < kTensors; ++i)
     expect_numbers(to_host(there[i]), 7 * static_cast<int>(i));
+}
+
+TEST(CudaRuntime, MarksAreTimedWithOneWait) {
+  const auto timer = cuda_timer(0);
+  EXPECT_TRUE(timer->seconds_between().empty());
+  for (const std::size_t calls : {3, 1}) {
+    Tensor x({1000}, DType::f32, kGpu);
+    const long before = cuda_emulator::host_waits();
+    timer->mark();
+    for (std::size_t i = 0; i < calls; ++i) {
+      backend(x).fill(x, 1);
+      timer->mark();
+    }
+    EXPECT_EQ(cuda_emulator::host_waits() - before, 0);
+    const std::vector<double> seconds = timer->seconds_between();
+    EXPECT_EQ(cuda_emulator::host_waits() - before, 1);
+    ASSERT_EQ(seconds.size(), calls);
+    for (const double s : seconds) EXPECT_GT(s, 0);
+  }
 }
 
 TEST(CudaRuntime, AskingForAnEventLeavesNoError) {
