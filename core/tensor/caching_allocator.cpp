@@ -57,8 +57,7 @@ void* CachingAllocator::allocate(std::size_t bytes) {
   count_up(use, size);
   stats_.in_use += size;
   stats_.peak = std::max(stats_.peak, stats_.in_use);
-  forbid_access(p, size);
-  allow_access(p, bytes);
+  mark(p, bytes, size);
   return p;
 }
 
@@ -66,7 +65,7 @@ void CachingAllocator::deallocate(void* p, std::size_t bytes) noexcept {
   if (p == nullptr) return;
   const std::size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
-  forbid_access(p, size);
+  mark(p, 0, size);
   const auto owner = private_of_.find(p);
   (owner == private_of_.end() ? common_ : *owner->second)[size].push_back(p);
   stats_.in_use -= size;
@@ -118,8 +117,7 @@ void CachingAllocator::release_cached() {
 void CachingAllocator::release_free_blocks() {
   for (auto& [size, blocks] : common_) {
     for (void* p : blocks) {
-      allow_access(p, size);
-      to_system(p);
+      to_system(p, size);
       stats_.reserved -= size;
     }
     blocks.clear();
@@ -155,6 +153,14 @@ void* CpuAllocator::from_system(std::size_t size) {
   return p;
 }
 
-void CpuAllocator::to_system(void* p) noexcept { std::free(p); }
+void CpuAllocator::to_system(void* p, std::size_t size) noexcept {
+  allow_access(p, size);
+  std::free(p);
+}
+
+void CpuAllocator::mark(void* p, std::size_t bytes, std::size_t size) noexcept {
+  forbid_access(p, size);
+  allow_access(p, bytes);
+}
 
 }  // namespace weft

@@ -42,7 +42,10 @@ class CachingAllocator : public Allocator {
   using Pool = std::map<std::size_t, std::vector<void*>>;  // free blocks by size class
 
   virtual void* from_system(std::size_t bytes) = 0;  // 64-byte aligned; null when there is none
-  virtual void to_system(void* p) noexcept = 0;
+  virtual void to_system(void* p, std::size_t bytes) noexcept = 0;
+  // Tells whatever checks memory that of a block's `size` bytes the first `bytes` belong to
+  // somebody from now on: what was asked for, or nothing.
+  virtual void mark(void* p, std::size_t bytes, std::size_t size) noexcept = 0;
   void release_free_blocks();  // with the lock held, as the next
   void count_up(MemoryUse use, std::size_t size);
   [[noreturn]] void fail(std::size_t size) const;
@@ -85,7 +88,8 @@ class CpuAllocator final : public CachingAllocator {
 
  private:
   void* from_system(std::size_t bytes) override;
-  void to_system(void* p) noexcept override;
+  void to_system(void* p, std::size_t bytes) noexcept override;
+  void mark(void* p, std::size_t bytes, std::size_t size) noexcept override;
 };
 
 }  // namespace weft

@@ -47,6 +47,13 @@ cudaError_t check_copy(const char* call, const void* to, const void* from, std::
   return check_side(call, "the source", from, bytes, from_device);
 }
 
+// When its turn has come, by then the blocks belong to those for whom it was issued.
+void copy_now(void* to, const void* from, std::size_t bytes) {
+  check_range("a copy writes", to, bytes);
+  check_range("a copy reads", from, bytes);
+  std::memcpy(to, from, bytes);
+}
+
 }  // namespace
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
@@ -54,12 +61,12 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (bytes == 0) return cudaSuccess;
   kind = kind_of(to, from, kind);
   if (const cudaError_t e = check_copy("cudaMemcpyAsync", to, from, bytes, kind)) return e;
-  const auto copy = [=] { std::memcpy(to, from, bytes); };
+  const auto copy = [=] { copy_now(to, from, bytes); };
   if (kind == cudaMemcpyHostToDevice && !is_pinned(from, bytes)) {
     if (const cudaError_t e = not_while_capturing("cudaMemcpyAsync from pageable memory")) return e;
     const std::shared_ptr<std::byte[]> staged(new std::byte[bytes]);
     std::memcpy(staged.get(), from, bytes);
-    return append_work(stream, "copy", [=] { std::memcpy(to, staged.get(), bytes); });
+    return append_work(stream, "copy", [=] { copy_now(to, staged.get(), bytes); });
   }
   if ((kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyHostToHost) && !is_pinned(to, bytes)) {
     if (const cudaError_t e = not_while_capturing("cudaMemcpyAsync to pageable memory")) return e;
@@ -74,7 +81,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   if (bytes == 0) return cudaSuccess;
   kind = kind_of(to, from, kind);
   if (const cudaError_t e = check_copy("cudaMemcpy", to, from, bytes, kind)) return e;
-  if (const cudaError_t e = append_work(nullptr, "copy", [=] { std::memcpy(to, from, bytes); }))
+  if (const cudaError_t e = append_work(nullptr, "copy", [=] { copy_now(to, from, bytes); }))
     return e;
   // Between two places of the device the host does not wait.
   return kind == cudaMemcpyDeviceToDevice ? cudaSuccess : cudaStreamSynchronize(nullptr);
@@ -84,7 +91,10 @@ cudaError_t cudaMemsetAsync(void* p, int value, std::size_t bytes, cudaStream_t 
   if (bytes == 0) return cudaSuccess;
   if (const cudaError_t e = check_side("cudaMemsetAsync", "the destination", p, bytes, true))
     return e;
-  return append_work(stream, "fill", [=] { std::memset(p, value, bytes); });
+  return append_work(stream, "fill", [=] {
+    check_range("a fill writes", p, bytes);
+    std::memset(p, value, bytes);
+  });
 }
 
 cudaError_t cudaMemset(void* p, int value, std::size_t bytes) {

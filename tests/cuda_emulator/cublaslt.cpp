@@ -2,6 +2,7 @@
 #include "tests/cuda_emulator/cublaslt.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <string>
 
@@ -146,27 +147,29 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   const auto span_of = [](const Layout& x) {
     return static_cast<std::size_t>((x.columns - 1) * x.ld + x.rows) * bytes_of(x.type);
   };
-  const struct Operand {
+  struct Operand {
     const char* name;
     const void* p;
     std::size_t bytes;
     std::uint64_t alignment;
-  } operands[] = {
-      {"A", a, span_of(*a_layout), algo->data[kAlignments]},
-      {"B", b, span_of(*b_layout), algo->data[kAlignments + 1]},
-      {"C", c, span_of(*c_layout), algo->data[kAlignments + 2]},
-      {"D", d, span_of(*d_layout), algo->data[kAlignments + 3]},
-      {"the epilogue's vector", p.has_vector() ? descriptor->bias : d,
-       p.has_vector() ? static_cast<std::size_t>(p.vector_length()) * bytes_of(d_layout->type)
-                      : bytes_of(d_layout->type),
-       p.has_vector() ? algo->data[kAlignments + 4] : 1},
-      {"GELU's input", p.has_aux() ? descriptor->aux : d,
-       p.has_aux() ? static_cast<std::size_t>((p.n() - 1) * descriptor->aux_ld + p.m()) *
-                         bytes_of(d_layout->type)
-                   : bytes_of(d_layout->type),
-       p.has_aux() ? algo->data[kAlignments + 5] : 1},
-      {"the workspace", workspace_bytes > 0 ? workspace : d,
-       std::max<std::size_t>(workspace_bytes, 1), 1},
+  };
+  const std::array operands = {
+      Operand{"A", a, span_of(*a_layout), algo->data[kAlignments]},
+      Operand{"B", b, span_of(*b_layout), algo->data[kAlignments + 1]},
+      Operand{"C", c, span_of(*c_layout), algo->data[kAlignments + 2]},
+      Operand{"D", d, span_of(*d_layout), algo->data[kAlignments + 3]},
+      Operand{"the epilogue's vector", p.has_vector() ? descriptor->bias : d,
+              p.has_vector()
+                  ? static_cast<std::size_t>(p.vector_length()) * bytes_of(d_layout->type)
+                  : bytes_of(d_layout->type),
+              p.has_vector() ? algo->data[kAlignments + 4] : 1},
+      Operand{"GELU's input", p.has_aux() ? descriptor->aux : d,
+              p.has_aux() ? static_cast<std::size_t>((p.n() - 1) * descriptor->aux_ld + p.m()) *
+                                bytes_of(d_layout->type)
+                          : bytes_of(d_layout->type),
+              p.has_aux() ? algo->data[kAlignments + 5] : 1},
+      Operand{"the workspace", workspace_bytes > 0 ? workspace : d,
+              std::max<std::size_t>(workspace_bytes, 1), 1},
   };
   for (const Operand& x : operands) {
     if (!DeviceMemory::instance().holds(x.p, x.bytes))
@@ -181,11 +184,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     return begin < other + y.bytes && other < begin + x.bytes;
   };
   const Operand &of_d = operands[3], &of_aux = operands[5];
-  for (const int i : {0, 1}) {
+  for (const std::size_t i : {0U, 1U}) {
     if (overlap(operands[i], of_d))
       fail(std::string("cublasLtMatmul(): D overlaps ") + operands[i].name);
   }
-  for (const int i : {0, 1, 3, 4}) {
+  for (const std::size_t i : {0U, 1U, 3U, 4U}) {
     if (p.has_aux() && overlap(operands[i], of_aux))
       fail(std::string("cublasLtMatmul(): GELU's input overlaps ") + operands[i].name);
   }
@@ -203,8 +206,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                         d,
                         workspace,
                         static_cast<std::size_t>(algo->data[kWorkspace])};
-  if (enqueue(stream, "cublasLtMatmul", product) != cudaSuccess)
-    return CUBLAS_STATUS_EXECUTION_FAILED;
+  const auto work = [product, operands] {
+    for (const Operand& x : operands)
+      check_range(std::string("cublasLtMatmul(): ") + x.name, x.p, x.bytes);
+    product();
+  };
+  if (enqueue(stream, "cublasLtMatmul", work) != cudaSuccess) return CUBLAS_STATUS_EXECUTION_FAILED;
   ++products;
   if (p.has_aux()) ++activations;
   return CUBLAS_STATUS_SUCCESS;

@@ -45,7 +45,7 @@ bool all_joined(const Capture& capture) {
   }
   for (const auto& [stream, items] : streams)
     for (std::size_t i = reached[stream]; i < items.size(); ++i)
-      if (items[i]->work) {
+      if (items[i]->work && !items[i]->note) {
         explain(items[i]->name + " was captured in a stream that was not joined again");
         return false;
       }
@@ -70,7 +70,8 @@ void run_graph(const CUgraph_st& graph) {
                                       .work = c.item.work,
                                       .records = again(c.item.records),
                                       .waits_for = again(c.item.waits_for),
-                                      .ready = c.item.ready});
+                                      .ready = c.item.ready,
+                                      .note = c.item.note});
   Streams& streams = Streams::instance();
   std::unique_lock lock(streams.mutex);
   streams.run_all(copies[graph.origin], lock);
@@ -160,7 +161,7 @@ cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, std::si
   if (nodes != nullptr) return failed(cudaErrorNotSupported);
   *count = static_cast<std::size_t>(
       std::count_if(graph->items.begin(), graph->items.end(),
-                    [](const CapturedItem& c) { return static_cast<bool>(c.item.work); }));
+                    [](const CapturedItem& c) { return c.item.work && !c.item.note; }));
   return cudaSuccess;
 }
 

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/backend/cuda/runtime.hpp"
 #include "core/base/error.hpp"
 #include "tests/cuda_emulator/gpu_buffer.hpp"
 #include "tests/cuda_emulator/planted_faults.hpp"
@@ -92,6 +93,23 @@ TEST(EmulatedKernels, RefusesBadLaunches) {
   EXPECT_NO_THROW(run_nothing(1, 32, 227 << 10, true, nullptr));
 }
 
+// 257 floats are 1028 bytes, and the allocator's block has 1152.
+constexpr std::int64_t kOdd = 257;
+constexpr auto kOddBytes = static_cast<std::size_t>(kOdd) * sizeof(float);
+
+// What work was issued for, not what the host has done since, tells whose a block is.
+TEST(EmulatedKernels, ABlockThatIsLentAgainServesBothInTheirTurn) {
+  weft::CudaRuntime& gpu = weft::CudaRuntime::of(0);
+  void* const longer = gpu.allocator().allocate(kOddBytes + sizeof(float));
+  run_add_one(static_cast<float*>(longer), kOdd + 1, gpu.stream());
+  gpu.allocator().deallocate(longer, kOddBytes + sizeof(float));
+  void* const shorter = gpu.allocator().allocate(kOddBytes);
+  ASSERT_EQ(shorter, longer);
+  run_add_one(static_cast<float*>(shorter), kOdd, gpu.stream());
+  gpu.synchronize();
+  gpu.allocator().deallocate(shorter, kOddBytes);
+}
+
 // What ends the program; the death tests run it in a process of its own.
 class WrongKernels : public testing::Test {
  protected:
@@ -102,6 +120,18 @@ class WrongKernels : public testing::Test {
     run_fault(fault, x.data(), 256, nullptr);
     cudaDeviceSynchronize();
   }
+
+  // On a tensor of 257 floats; `freed` says when the host has freed it: before the kernel is
+  // issued, or between that and its turn, when another tensor with a longer end has its block.
+  static void run_on_tensor(Fault fault, bool freed) {
+    weft::CudaRuntime& gpu = weft::CudaRuntime::of(0);
+    auto* const x = static_cast<float*>(gpu.allocator().allocate(kOddBytes));
+    if (freed) gpu.allocator().deallocate(x, kOddBytes);
+    run_fault(fault, x, kOdd, gpu.stream());
+    if (!freed) gpu.allocator().deallocate(x, kOddBytes);
+    gpu.allocator().allocate(kOddBytes + sizeof(float));
+    gpu.synchronize();
+  }
 };
 
 // Under the address sanitizer the hooks of the emulator are not there, but its own are.
@@ -109,6 +139,11 @@ class WrongKernels : public testing::Test {
 TEST_F(WrongKernels, IndexTooFar) {
   EXPECT_DEATH(run(Fault::index_too_far), "AddressSanitizer: use-after-poison");
   EXPECT_DEATH(run(Fault::dynamic_index_too_far), "AddressSanitizer: heap-buffer-overflow");
+}
+
+TEST_F(WrongKernels, PastATensor) {
+  EXPECT_DEATH(run_on_tensor(Fault::index_too_far, false), "AddressSanitizer: use-after-poison");
+  EXPECT_DEATH(run_on_tensor(Fault::index_before, true), "AddressSanitizer: use-after-poison");
 }
 #else
 TEST_F(WrongKernels, DroppedBarrier) {
@@ -150,10 +185,34 @@ TEST_F(WrongKernels, BlocksThatShareAnElement) {
 
 TEST_F(WrongKernels, IndexTooFar) {
   EXPECT_DEATH(run(Fault::index_too_far),
-               "in fault_kernel, .*thread \\(31,0,0\\): accesses 4 bytes of device memory outside "
-               "of every allocation .*planted_faults.cu:");
+               "in fault_kernel, .*thread \\(31,0,0\\): accesses 4 bytes of device memory at byte "
+               "1024 of an allocation of 1024 bytes .*planted_faults.cu:");
   EXPECT_DEATH(run(Fault::static_index_too_far), "index 32 is outside of the array at ");
   EXPECT_DEATH(run(Fault::dynamic_index_too_far), "thread \\(31,0,0\\): accesses 4 bytes of ");
+}
+
+TEST_F(WrongKernels, PastATensor) {
+  EXPECT_DEATH(
+      run_on_tensor(Fault::index_too_far, false),
+      "in fault_kernel, block \\(0,0,0\\), thread \\(31,0,0\\): accesses 4 bytes of device "
+      "memory at byte 1028 of a tensor of 1028 bytes .*planted_faults.cu:");
+  EXPECT_DEATH(run_on_tensor(Fault::index_too_far_read, false),
+               "thread \\(31,0,0\\): accesses .* byte 1028 of a tensor of 1028 bytes");
+  EXPECT_DEATH(run_on_tensor(Fault::index_before, false),
+               "thread \\(0,0,0\\): accesses .* at 4 bytes before a tensor of 1028 bytes");
+  EXPECT_DEATH(run_on_tensor(Fault::same_element_twice, true),
+               "accesses .* at byte 0 of a free block of 1152 bytes");
+}
+
+TEST_F(WrongKernels, CopyPastATensor) {
+  EXPECT_DEATH(
+      {
+        weft::CudaRuntime& gpu = weft::CudaRuntime::of(0);
+        void* const x = gpu.allocator().allocate(kOddBytes);
+        cudaMemsetAsync(x, 0, kOddBytes + 1, gpu.stream());
+        gpu.synchronize();
+      },
+      "a fill writes: 1029 bytes at byte 0 of a tensor of 1028 bytes");
 }
 
 TEST_F(WrongKernels, UninitialisedSharedMemory) {

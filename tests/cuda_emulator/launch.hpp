@@ -1,4 +1,4 @@
-// Kernel launches, which the host compiler cannot spell <<<>>>.
+// Kernel launches, which the host compiler cannot spell <<<>>>, and what else device code is told.
 #pragma once
 
 #include <cstddef>
@@ -45,6 +45,9 @@ struct Launch {
   cudaStream_t stream;
 };
 
+// From here on in the stream, of the block of `size` bytes at `p` the first `bytes` are a tensor's.
+void mark_block(cudaStream_t stream, void* p, std::size_t bytes, std::size_t size);
+
 // Checks the launch and appends it to the stream; cudaGetLastError() tells what was wrong with it.
 void enqueue_launch(const Launch& launch, std::shared_ptr<const KernelCall> call);
 
@@ -65,7 +68,8 @@ void launch(const char* expression, const char* file, int line, void (*kernel)(P
 
 }  // namespace cuda_emulator
 
-// As in core/backend/cuda/launch.cuh, whose errors they share.
+// As in core/backend/cuda/launch.cuh and runtime.cpp, whose errors they share.
+#define WEFT_MARK_BLOCK(stream, p, bytes, size) ::cuda_emulator::mark_block(stream, p, bytes, size)
 #define WEFT_LAUNCH(kernel, grid, block, shared_bytes, stream, ...)                               \
   do {                                                                                            \
     ::cuda_emulator::launch(#kernel, __FILE__, __LINE__, kernel, (grid), (block), (shared_bytes), \

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <string>
 
 #include <signal.h>
@@ -103,22 +104,38 @@ void* DeviceMemory::allocate(int device, std::size_t bytes) {
   if (used_[d] + bytes > settings().device_bytes) return nullptr;
   const std::size_t room = round_up(bytes) + kGranule;
   const std::size_t first = d * device_bytes_, end = first + device_bytes_;
-  std::size_t at = first;
+  std::size_t at = first + kGranule;  // before the first block is nobody's, too
   for (auto i = blocks_.lower_bound(first); i != blocks_.end() && i->first < end; ++i) {
     if (i->first - at >= room) break;
-    at = i->first + round_up(i->second) + kGranule;
+    at = i->first + round_up(i->second.size) + kGranule;
   }
   if (at + room > end) return nullptr;
-  blocks_.emplace(at, bytes);
   used_[d] += bytes;
   high_[d] = std::max(high_[d], (at + room - first + kHugePage - 1) / kHugePage * kHugePage);
   set_rights(PROT_READ | PROT_WRITE);
-  for (std::size_t i = 0; i * kGranule < bytes; ++i)
-    valid_[at / kGranule + i] =
-        static_cast<std::uint16_t>(std::min(kGranule, bytes - i * kGranule));
+  set_owned(at, blocks_[at] = {.size = bytes}, bytes);
+  return base_ + at;
+}
+
+void DeviceMemory::set_owned(std::size_t at, Block& block, std::size_t bytes) {
+  block.owned = bytes;
+  for (std::size_t i = 0; i * kGranule < block.size; ++i) {
+    const std::size_t left = bytes - std::min(bytes, i * kGranule);
+    valid_[at / kGranule + i] = static_cast<std::uint16_t>(std::min(kGranule, left));
+  }
+  poison(base_ + at, block.size);
   unpoison(base_ + at, bytes);
   std::memset(base_ + at, 0xff, bytes);
-  return base_ + at;
+}
+
+void DeviceMemory::lend(void* p, std::size_t bytes, std::size_t size) {
+  const DeviceMemoryAccess access;  // to fill it
+  const std::scoped_lock lock(mutex_);
+  const auto found = blocks_.find(offset(p));
+  if (found == blocks_.end() || found->second.size != size || bytes > size)
+    fail("an allocator lends what is no block of cudaMalloc");
+  found->second.lent = true;
+  set_owned(found->first, found->second, bytes);
 }
 
 bool DeviceMemory::release(void* p) {
@@ -126,7 +143,7 @@ bool DeviceMemory::release(void* p) {
   if (!contains(p)) return false;
   const auto found = blocks_.find(offset(p));
   if (found == blocks_.end()) return false;
-  const std::size_t bytes = found->second;
+  const std::size_t bytes = found->second.size;
   used_[offset(p) / device_bytes_] -= bytes;
   std::fill_n(valid_ + found->first / kGranule, (bytes + kGranule - 1) / kGranule,
               std::uint16_t{0});
@@ -150,12 +167,28 @@ bool DeviceMemory::holds(const void* p, std::size_t bytes) {
   auto found = blocks_.upper_bound(offset(p));
   if (found == blocks_.begin()) return false;
   --found;
-  return offset(p) + bytes <= found->first + found->second;
+  return offset(p) + bytes <= found->first + found->second.size;
 }
 
 bool DeviceMemory::allocated(const void* p, std::size_t bytes) const {
   const std::size_t first = offset(p), last = first + bytes - 1;
   return first % kGranule < valid_[first / kGranule] && last % kGranule < valid_[last / kGranule];
+}
+
+std::string DeviceMemory::place(const void* p) {
+  const std::scoped_lock lock(mutex_);
+  const auto next = blocks_.upper_bound(offset(p));
+  const auto name = [](const Block& b) {
+    if (b.lent && b.owned == 0) return "a free block of " + std::to_string(b.size) + " bytes";
+    return (b.lent ? "a tensor of " : "an allocation of ") + std::to_string(b.owned) + " bytes";
+  };
+  if (next == blocks_.begin() ||
+      (next != blocks_.end() && next->first - offset(p) <= kGranule / 2)) {
+    if (next == blocks_.end()) return "a place without allocations";
+    return std::to_string(next->first - offset(p)) + " bytes before " + name(next->second);
+  }
+  const auto& [first, block] = *std::prev(next);
+  return "byte " + std::to_string(offset(p) - first) + " of " + name(block);
 }
 
 void DeviceMemory::set_rights(int rights) {
@@ -171,6 +204,12 @@ void DeviceMemory::open() {
 void DeviceMemory::close() {
   const std::scoped_lock lock(mutex_);
   if (--open_ == 0) set_rights(PROT_NONE);
+}
+
+void check_range(std::string_view what, const void* p, std::size_t bytes) {
+  DeviceMemory& memory = DeviceMemory::instance();
+  if (bytes == 0 || !memory.contains(p) || memory.allocated(p, bytes)) return;
+  fail(std::string(what) + ": " + std::to_string(bytes) + " bytes at " + memory.place(p));
 }
 
 bool is_pinned(const void* p, std::size_t bytes) {

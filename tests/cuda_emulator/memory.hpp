@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace cuda_emulator {
@@ -17,6 +19,9 @@ class DeviceMemory {
   // Filled with 0xFF: NaN in every floating type. Null when the device has no room left.
   void* allocate(int device, std::size_t bytes);
   bool release(void* p);
+  // The first `bytes` of the `size` at `p`, a whole allocation, are a tensor's from now on, and
+  // filled with 0xFF; the others, all of them if that is 0, are nobody's.
+  void lend(void* p, std::size_t bytes, std::size_t size);
   std::size_t used(int device);
   // Whether [p, p + bytes) lies within one allocation.
   bool holds(const void* p, std::size_t bytes);
@@ -28,7 +33,10 @@ class DeviceMemory {
     return static_cast<std::size_t>(static_cast<const char*>(p) - base_);
   }
   std::size_t bytes() const { return bytes_; }
+  // Whether both ends of [p, p + bytes) belong to an allocation, or to a tensor where it was lent.
   bool allocated(const void* p, std::size_t bytes) const;
+  // "byte 20 of a tensor of 16 bytes": the nearest one.
+  std::string place(const void* p);
 
   // Makes the region accessible, and inaccessible again after as many calls of close().
   void open();
@@ -46,9 +54,15 @@ class DeviceMemory {
 
   char* base_;
   std::size_t device_bytes_, bytes_;
-  std::vector<std::size_t> used_, high_;       // per device: bytes in use, the highest end so far
-  std::map<std::size_t, std::size_t> blocks_;  // offset -> size
-  std::uint16_t* valid_;                       // of each granule, how many bytes are allocated
+  std::vector<std::size_t> used_, high_;  // per device: bytes in use, the highest end so far
+  struct Block {
+    std::size_t size = 0;
+    std::size_t owned = 0;  // the first bytes, which belong to a tensor or to the allocation itself
+    bool lent = false;      // by an allocator, to tensors
+  };
+  void set_owned(std::size_t at, Block& block, std::size_t bytes);  // with the lock held
+  std::map<std::size_t, Block> blocks_;                             // by offset
+  std::uint16_t* valid_;  // of each granule, how many bytes belong to somebody
   int open_ = 0;
   std::mutex mutex_;
 };
@@ -61,6 +75,10 @@ class DeviceMemoryAccess {
   DeviceMemoryAccess(const DeviceMemoryAccess&) = delete;
   DeviceMemoryAccess& operator=(const DeviceMemoryAccess&) = delete;
 };
+
+// Of the work of streams that is no kernel: fails, naming `what`, unless [p, p + bytes) is host
+// memory, or the device's and somebody's.
+void check_range(std::string_view what, const void* p, std::size_t bytes);
 
 // Whether [p, p + bytes) is host memory that was allocated or registered as pinned.
 bool is_pinned(const void* p, std::size_t bytes);

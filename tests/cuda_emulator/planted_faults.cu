@@ -68,6 +68,12 @@ __global__ void fault_kernel(Fault fault, float* x, std::int64_t n) {
     case Fault::index_too_far:
       x[n - 31 + i] = 0;
       break;
+    case Fault::index_too_far_read:
+      dynamic[i] = x[n - 31 + i];
+      break;
+    case Fault::index_before:
+      x[std::int64_t{i} - 1] = 0;
+      break;
     case Fault::static_index_too_far:
       s[i + 1] = 0;
       break;

@@ -20,7 +20,9 @@ void run_last_block(float* y, float* partial, unsigned* count, const float* x, i
                     bool fenced, cudaStream_t stream);
 
 enum class Fault {
-  index_too_far,          // in device memory
+  index_too_far,          // in device memory: a write
+  index_too_far_read,     // the same, a read
+  index_before,           // the same, before its beginning
   static_index_too_far,   // in a static shared array
   dynamic_index_too_far,  // in dynamic shared memory
   uninitialised_shared,

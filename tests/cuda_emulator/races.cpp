@@ -206,19 +206,21 @@ bool in_program(const void* p) {
   return p >= static_cast<const void*>(&begin) && p < static_cast<const void*>(&end);
 }
 
+// Without `what`: of device memory that is nobody's.
 [[noreturn]] void fail_access(const void* p, std::size_t bytes, const void* caller,
                               const char* what) {
   const Thread& t = leave_kernel();
+  const std::string memory =
+      what != nullptr ? what : "device memory at " + DeviceMemory::instance().place(p);
   char address[32];
   std::snprintf(address, sizeof address, "%p", p);
-  fail_in_kernel(t, "accesses " + std::to_string(bytes) + " bytes of " + what + " (" + address +
+  fail_in_kernel(t, "accesses " + std::to_string(bytes) + " bytes of " + memory + " (" + address +
                         ") at " + source_line(caller));
 }
 
 void check_device_memory(const Thread& t, const void* p, std::size_t bytes, const void* caller) {
   DeviceMemory& memory = DeviceMemory::instance();
-  if (!memory.allocated(p, bytes))
-    fail_access(p, bytes, caller, "device memory outside of every allocation");
+  if (!memory.allocated(p, bytes)) fail_access(p, bytes, caller, nullptr);
   if (memory.device_of(p) != t.block->grid().device)
     fail_access(p, bytes, caller, "another device's memory");
 }

@@ -102,6 +102,10 @@ void Streams::run_front(CUstream_st& stream, std::unique_lock<std::mutex>& lock)
     item.records->done = true;
     item.records->time = std::chrono::steady_clock::now();
   }
+  while (!stream.items.empty() && stream.items.front().note) {
+    stream.items.front().work();
+    stream.items.pop_front();
+  }
   stream.busy = false;
   changed_.notify_all();
 }
@@ -133,6 +137,27 @@ void Streams::run_one(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
   const std::shared_ptr<Recording> other = stream.items.front().waits_for;
   if (other && !other->done) return run_one(*other->stream, lock);
   if (is_ready(stream, lock)) run_front(stream, lock);
+}
+
+void mark_block(cudaStream_t handle, void* p, std::size_t bytes, std::size_t size) {
+  Streams& streams = Streams::instance();
+  const std::unique_lock lock(streams.mutex);
+  CUstream_st* stream = streams.find(handle);
+  if (stream == nullptr) fail("an allocator lends memory in the order of no stream");
+  Item item{.name = "block",
+            .work = [=] { DeviceMemory::instance().lend(p, bytes, size); },
+            .records = {},
+            .waits_for = {},
+            .note = true};
+  // What a graph has of its own it is given by every launch anew, and gives back.
+  Capture* const capture = stream->capture;
+  if (capture != nullptr && bytes > 0) capture->lent.insert(p);
+  if (capture != nullptr && capture->lent.contains(p))
+    capture->items.push_back({stream, std::move(item)});
+  else if (has_work(*stream))
+    stream->items.push_back(std::move(item));
+  else
+    item.work();
 }
 
 cudaError_t append_work(cudaStream_t handle, std::string name, std::function<void()> work,

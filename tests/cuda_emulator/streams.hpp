@@ -33,6 +33,7 @@ struct Item {
   std::function<void()> work;
   std::shared_ptr<Recording> records, waits_for;
   std::function<bool()> ready;  // whether the work can begin; empty: always
+  bool note = false;            // no work of a device: it takes no time, and nobody waits for it
 };
 
 struct CapturedItem {
@@ -47,6 +48,7 @@ struct Capture {
   std::thread::id thread;
   bool invalid = false;
   std::vector<CapturedItem> items;
+  std::set<const void*> lent;  // blocks of an allocator that tensors were given meanwhile
 };
 
 // Every stream of the process, behind one lock.

@@ -71,13 +71,16 @@ class PinnedBuffer {
 
 class CudaAllocator final : public CachingAllocator {
  public:
-  explicit CudaAllocator(int device);
+  // The memory is used in the order of `stream`, or by what waits for that and is waited for.
+  CudaAllocator(int device, cudaStream_t stream);
   ~CudaAllocator() override { release_cached(); }
 
  private:
   void* from_system(std::size_t bytes) override;
-  void to_system(void* p) noexcept override;
+  void to_system(void* p, std::size_t bytes) noexcept override;
+  void mark(void* p, std::size_t bytes, std::size_t size) noexcept override;
   int device_;
+  cudaStream_t stream_;
 };
 
 // One GPU of this process: all kernels run on its compute stream, one after the other.
