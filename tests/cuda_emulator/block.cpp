@@ -3,8 +3,12 @@
 #include "tests/cuda_emulator/block.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <mutex>
+#include <optional>
 #include <random>
+#include <utility>
 
 #include "tests/cuda_emulator/fail.hpp"
 #include "tests/cuda_emulator/report.hpp"
@@ -33,9 +37,7 @@ std::string str(const uint3& index) {
          std::to_string(index.z) + ")";
 }
 
-std::string str(const Site& site) {
-  return std::string(site.file_name()) + ":" + std::to_string(site.line());
-}
+std::string place_of(const Thread& thread) { return source_line(thread.caller); }
 
 void BlockRunner::begin(Grid& grid) {
   grid_ = &grid;
@@ -61,6 +63,7 @@ void BlockRunner::run(std::uint32_t block) {
     t.index = at;
     t.linear = i;
     t.state = Thread::State::fresh;
+    t.fibre = nullptr;
     t.block_epoch = t.warp_epoch = 0;
     if (++at.x == b.x) {
       at.x = 0;
@@ -75,9 +78,19 @@ void BlockRunner::run(std::uint32_t block) {
   else
     run_in_order();
   if (grid_->shared_bytes + static_shared_bytes > grid_->shared_limit)
-    fail(grid_->kernel + " uses " + std::to_string(static_shared_bytes) + " bytes of static and " +
-         std::to_string(grid_->shared_bytes) + " of dynamic shared memory, more than " +
-         std::to_string(grid_->shared_limit));
+    fault("in " + grid_->kernel + ": it uses " + std::to_string(static_shared_bytes) +
+          " bytes of static and " + std::to_string(grid_->shared_bytes) +
+          " of dynamic shared memory, more than " + std::to_string(grid_->shared_limit));
+}
+
+void BlockRunner::abandon(const Thread& thread, const std::string& why) {
+  fault_ = why;
+  while (true) thread.fibre->yield();
+}
+
+void BlockRunner::forget() {
+  fibres_.clear();
+  idle_.clear();
 }
 
 void BlockRunner::run_in_order() {
@@ -136,6 +149,7 @@ void BlockRunner::resume(Thread& t) {
     done = t.fibre->resume();
   }
   current_thread = nullptr;
+  if (!fault_.empty()) throw DeviceFault(std::exchange(fault_, {}));
   if (done) {
     t.state = Thread::State::done;
     idle_.push_back(t.fibre);
@@ -162,7 +176,7 @@ bool BlockRunner::release_group(const Thread& asks) {
     Thread& t = lanes[l];
     if (t.state == Thread::State::done)
       fail_in_kernel(asks, "a warp primitive names lane " + std::to_string(l) +
-                               ", which has left the kernel, at " + str(asks.site));
+                               ", which has left the kernel, at " + place_of(asks));
     if (t.state != Thread::State::at_warp_primitive || t.mask != mask) return false;
     ballot |= static_cast<unsigned>(t.value & 1) << l;
   }
@@ -170,11 +184,11 @@ bool BlockRunner::release_group(const Thread& asks) {
     if ((mask >> l & 1) == 0) continue;
     Thread& t = lanes[l];
     if (t.primitive != asks.primitive || !same(t.site, asks.site))
-      fail_in_kernel(t, "lanes of one mask meet in different warp primitives: " + str(t.site) +
-                            " and " + str(asks.site));
+      fail_in_kernel(t, "lanes of one mask meet in different warp primitives: " + place_of(t) +
+                            " and " + place_of(asks));
     if (t.primitive == WarpPrimitive::shuffle && (mask >> t.from & 1) == 0)
       fail_in_kernel(t, "a shuffle reads lane " + std::to_string(t.from) +
-                            ", which its mask does not name, at " + str(t.site));
+                            ", which its mask does not name, at " + place_of(t));
     t.result = t.primitive == WarpPrimitive::vote ? ballot : lanes[t.from].value;
   }
   if (asks.primitive == WarpPrimitive::barrier) note_barrier(asks.site, "__syncwarp");
@@ -200,8 +214,8 @@ bool BlockRunner::release_block() {
   for (unsigned i = 0; i < count_; ++i) {
     Thread& t = threads_[i];
     if (!same(t.site, threads_[0].site))
-      fail_in_kernel(t, "threads wait at different barriers: " + str(t.site) +
-                            " and, thread (0,0,0), " + str(threads_[0].site));
+      fail_in_kernel(t, "threads wait at different barriers: " + place_of(t) +
+                            " and, thread (0,0,0), " + place_of(threads_[0]));
     t.result = sum;
     t.state = Thread::State::runnable;
     ++t.block_epoch;
@@ -221,10 +235,10 @@ void BlockRunner::fail_stuck() const {
   const Thread& waits = primitive != nullptr ? *primitive : *barrier;
   std::string message = primitive != nullptr ? "waits for ever for the other lanes of its mask at "
                                              : "waits for ever at the barrier ";
-  message += str(waits.site);
+  message += place_of(waits);
   if (left != nullptr) message += "; thread " + str(left->index) + " has left the kernel";
   if (primitive != nullptr && barrier != nullptr)
-    message += "; thread " + str(barrier->index) + " waits at the barrier " + str(barrier->site);
+    message += "; thread " + str(barrier->index) + " waits at the barrier " + place_of(*barrier);
   fail_in_kernel(waits, message);
 }
 
@@ -239,14 +253,27 @@ void BlockRunner::note_barrier(const Site& site, const char* kind) {
 void run_grid(Grid& grid) {
   const std::int64_t blocks = std::int64_t{grid.grid.x} * grid.grid.y * grid.grid.z;
   const bool backwards = settings().order == ThreadOrder::reverse;
+  std::mutex mutex;
+  std::optional<DeviceFault> first;
+  std::atomic<bool> faulted = false;
 #pragma omp parallel if (blocks > 1)
   {
     static thread_local BlockRunner runner;
     runner.begin(grid);
 #pragma omp for schedule(dynamic)
-    for (std::int64_t i = 0; i < blocks; ++i)
-      runner.run(static_cast<std::uint32_t>(backwards ? blocks - 1 - i : i));
+    for (std::int64_t i = 0; i < blocks; ++i) {
+      if (faulted) continue;
+      try {
+        runner.run(static_cast<std::uint32_t>(backwards ? blocks - 1 - i : i));
+      } catch (const DeviceFault& fault) {
+        runner.forget();
+        const std::scoped_lock lock(mutex);
+        if (!first) first = fault;
+        faulted = true;
+      }
+    }
   }
+  if (first) throw DeviceFault(*first);
 }
 
 }  // namespace cuda_emulator

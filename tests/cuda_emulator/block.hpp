@@ -41,8 +41,9 @@ struct Thread {
   unsigned linear = 0;
   State state = State::fresh;
   Fibre* fibre = nullptr;
-  // Where and for what it waits.
+  // Where and for what it waits; the instruction after the call.
   Site site;
+  const void* caller = nullptr;
   WarpPrimitive primitive = WarpPrimitive::barrier;
   unsigned mask = 0;
   unsigned from = 0;
@@ -62,7 +63,11 @@ class BlockRunner {
 
   // Blocks of one grid follow each other.
   void begin(Grid& grid);
-  void run(std::uint32_t block);
+  void run(std::uint32_t block);  // or throws a DeviceFault
+  // From a thread that is at fault: it stays where it is for ever, and run() throws.
+  [[noreturn]] void abandon(const Thread& thread, const std::string& why);
+  // After a DeviceFault: forgets the threads that were on their way.
+  void forget();
 
   Grid& grid() const { return *grid_; }
   uint3 index() const { return index_; }
@@ -94,16 +99,18 @@ class BlockRunner {
   std::unique_ptr<std::byte, Free> shared_;
   std::vector<std::unique_ptr<Fibre>> fibres_;
   std::vector<Fibre*> idle_;
+  std::string fault_;        // why a thread was abandoned
   std::vector<Site> noted_;  // barriers already told to the report
 };
 
 // The thread of a kernel that this OS thread is running; null in host code.
 extern thread_local Thread* current_thread;
 
-// Runs every block, on as many OS threads as OpenMP gives.
+// Runs every block, on as many OS threads as OpenMP gives; throws the first DeviceFault.
 void run_grid(Grid& grid);
 
 std::string str(const uint3& index);
-std::string str(const Site& site);
+// Where the thread waits, and the calls that led there.
+std::string place_of(const Thread& thread);
 
 }  // namespace cuda_emulator

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "tests/cuda_emulator/fail.hpp"
 #include "tests/cuda_emulator/launches.hpp"
 #include "tests/cuda_emulator/runtime_state.hpp"
 #include "tests/cuda_emulator/settings.hpp"
@@ -31,8 +32,13 @@ cudaError_t failed(cudaError_t error) {
 
 using namespace cuda_emulator;
 
-cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
-cudaError_t cudaPeekAtLastError() { return last_error; }
+// A broken device stays so.
+cudaError_t cudaGetLastError() {
+  const cudaError_t error = cudaPeekAtLastError();
+  last_error = cudaSuccess;
+  return error;
+}
+cudaError_t cudaPeekAtLastError() { return devices_broken() ? cudaErrorLaunchFailure : last_error; }
 
 const char* cudaGetErrorName(cudaError_t error) {
   switch (error) {
@@ -108,6 +114,8 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "invalid resource handle";
     case cudaErrorNotReady:
       return "device not ready";
+    case cudaErrorLaunchFailure:
+      return "unspecified launch failure";
     default:
       return cudaGetErrorName(error);
   }

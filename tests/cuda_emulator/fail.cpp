@@ -1,6 +1,7 @@
 // Messages about wrong device code, and where it stands.
 #include "tests/cuda_emulator/fail.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/cuda_emulator/block.hpp"
+#include "tests/cuda_emulator/report.hpp"
 
 namespace cuda_emulator {
 
@@ -27,17 +29,51 @@ std::uintptr_t load_address() {
   return address;
 }
 
+// A line of addr2line from the top of the sources, as the compiler may have been called anywhere.
+std::string tidy(std::string line) {
+  while (!line.empty() && line.back() == '\n') line.pop_back();
+  if (line.starts_with("??")) return {};
+  if (const std::size_t up = line.rfind("../"); up != std::string::npos) line.erase(0, up + 3);
+  if (const std::size_t note = line.find(" ("); note != std::string::npos) line.erase(note);
+  return line;
+}
+
+std::atomic<void (*)(const std::string&)> fault_handler = nullptr;
+std::atomic<bool> broken = false;
+
 }  // namespace
 
 void fail(const std::string& message) {
   std::fflush(stdout);
   std::fprintf(stderr, "CUDA emulator: %s\n", message.c_str());
+  report_end(message);
   std::abort();
 }
 
+void handle_faults(void (*handler)(const std::string& message)) { fault_handler = handler; }
+
+bool devices_broken() { return broken; }
+
+void repair_devices() { broken = false; }
+
+void break_devices(const DeviceFault& fault) {
+  broken = true;
+  if (auto* const handler = fault_handler.load())
+    handler(std::string("CUDA emulator: ") + fault.what());
+}
+
+void fault(const std::string& message) {
+  if (fault_handler == nullptr) fail(message);
+  throw DeviceFault(message);
+}
+
 void fail_in_kernel(const Thread& thread, const std::string& message) {
-  fail("in " + thread.block->grid().kernel + ", block " + str(thread.block->index()) + ", thread " +
-       str(thread.index) + ": " + message);
+  BlockRunner& block = *thread.block;
+  const std::string whole = "in " + block.grid().kernel + ", block " + str(block.index()) +
+                            ", thread " + str(thread.index) + ": " + message;
+  const bool on_fibre = thread.fibre != nullptr && thread.fibre->holds(__builtin_frame_address(0));
+  if (fault_handler == nullptr || !on_fibre) fault(whole);
+  block.abandon(thread, whole);
 }
 
 const Thread& leave_kernel() {
@@ -52,20 +88,26 @@ void explain(const std::string& message) {
 
 std::string source_line(const void* instruction) {
   char command[128];
-  std::snprintf(command, sizeof command, "addr2line -e /proc/%d/exe %zx 2>/dev/null",
+  std::snprintf(command, sizeof command, "addr2line -i -e /proc/%d/exe %zx 2>/dev/null",
                 static_cast<int>(getpid()),
                 reinterpret_cast<std::uintptr_t>(instruction) - load_address() - 1);
-  std::string line;
+  std::string lines;  // the innermost first
   if (std::FILE* pipe = popen(command, "r")) {
     char text[512];
-    if (std::fgets(text, sizeof text, pipe) != nullptr) line = text;
+    while (std::fgets(text, sizeof text, pipe) != nullptr) {
+      const std::string line = tidy(text);
+      if (line.empty()) continue;
+      // The emulator's own __shfl_sync() and the like, and the standard library, are not the
+      // kernel's.
+      if (line.find("cuda_emulator/device_functions.hpp") != std::string::npos ||
+          line.starts_with("/usr/"))
+        continue;
+      if (!lines.empty()) lines += ", called at ";
+      lines += line;
+    }
     pclose(pipe);
   }
-  while (!line.empty() && line.back() == '\n') line.pop_back();
-  // From the top of the sources: the compiler may have been called anywhere.
-  if (const std::size_t up = line.rfind("../"); up != std::string::npos) line.erase(0, up + 3);
-  if (const std::size_t note = line.find(" ("); note != std::string::npos) line.erase(note);
-  return line.empty() ? "(no debug information)" : line;
+  return lines.empty() ? "(no debug information)" : lines;
 }
 
 }  // namespace cuda_emulator

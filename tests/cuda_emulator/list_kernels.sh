@@ -2,8 +2,8 @@
 # Lists every CUDA kernel with its cases and its worst error against fp64, from the reports of the emulated test
 # programs: list_kernels.sh SOURCES REPORTS
 #
-# Fails when a kernel of core/backend/cuda was never launched or never held against fp64, and when a launch names none
-# of them.
+# Fails when a kernel of core/backend/cuda was never launched or never held against fp64, when a launch names none of
+# them, and when a test has failed.
 set -euo pipefail
 sources=$1
 reports=$2
@@ -18,7 +18,8 @@ declared=$(for file in "${files[@]}"; do
 done)
 [ -n "$declared" ] || { echo "no kernel in core/backend/cuda" >&2; exit 1; }
 tables=("$reports"/*.tsv)
-[ ${#tables[@]} -gt 0 ] || { echo "no emulated program has left a report in $reports" >&2; exit 1; }
+[ ${#tables[@]} -gt 0 ] || { echo "no emulated program has left a report in $reports: ctest -L emulated first" >&2; exit 1; }
+echo "Of the run of $(date -r "${tables[0]}" '+%F %T'): $(basename -s .tsv "${tables[@]}" | sed 's/\.[0-9]*$//' | sort -u | xargs)"
 
 awk -F '\t' -v declared="$declared" '
   BEGIN {
@@ -34,6 +35,7 @@ awk -F '\t' -v declared="$declared" '
       else if (few > 0 && few == among[k] && error > worst[k]) worst[k] = error
     }
   }
+  $1 == "failure" { wrong[++bad] = $2 ": " $3 ": " $4 }
   function shown(k) { return k in worst ? worst[k] : "-" }
   END {
     print "Worst errors against fp64, of results with 32 bits or more, and of results rounded to 16:"

@@ -209,7 +209,7 @@ void DeviceMemory::close() {
 void check_range(std::string_view what, const void* p, std::size_t bytes) {
   DeviceMemory& memory = DeviceMemory::instance();
   if (bytes == 0 || !memory.contains(p) || memory.allocated(p, bytes)) return;
-  fail(std::string(what) + ": " + std::to_string(bytes) + " bytes at " + memory.place(p));
+  fault(std::string(what) + ": " + std::to_string(bytes) + " bytes at " + memory.place(p));
 }
 
 bool is_pinned(const void* p, std::size_t bytes) {

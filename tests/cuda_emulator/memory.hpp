@@ -76,7 +76,7 @@ class DeviceMemoryAccess {
   DeviceMemoryAccess& operator=(const DeviceMemoryAccess&) = delete;
 };
 
-// Of the work of streams that is no kernel: fails, naming `what`, unless [p, p + bytes) is host
+// Of the work of streams that is no kernel: a fault, naming `what`, unless [p, p + bytes) is host
 // memory, or the device's and somebody's.
 void check_range(std::string_view what, const void* p, std::size_t bytes);
 

@@ -1,4 +1,5 @@
 // Small kernels, right and wrong, on which the emulator is tested.
+#include "core/backend/cuda/device_math.cuh"
 #include "core/backend/cuda/launch.cuh"
 #include "tests/cuda_emulator/planted_faults.hpp"
 
@@ -83,6 +84,15 @@ __global__ void fault_kernel(Fault fault, float* x, std::int64_t n) {
     case Fault::uninitialised_shared:
       x[i] = s[i];
       break;
+    case Fault::race_in_a_helper: {
+      s[i] = 0;
+      __syncthreads();
+      s[i] = 1;
+      float neighbour[1];
+      weft::load_pack<1>(neighbour, s + (i + 1) % 32);
+      x[i] = neighbour[0];
+      break;
+    }
     case Fault::misaligned_load:
       *reinterpret_cast<float4*>(x + 1) = float4{};
       break;

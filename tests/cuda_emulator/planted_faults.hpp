@@ -26,6 +26,7 @@ enum class Fault {
   static_index_too_far,   // in a static shared array
   dynamic_index_too_far,  // in dynamic shared memory
   uninitialised_shared,
+  race_in_a_helper,  // a function of another file than the kernel's
   misaligned_load,
   host_memory,
   same_element_twice,  // two blocks write one element

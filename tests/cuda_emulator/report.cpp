@@ -3,12 +3,14 @@
 #include "tests/cuda_emulator/report.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <mutex>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include <errno.h>
 #include <unistd.h>
@@ -57,11 +59,12 @@ struct Report {
   std::set<Kernel*> since_check;  // launched since the last check
   bool checked = false;           // since then without a launch
   std::map<std::pair<std::string, unsigned>, Barrier> barriers;
-  std::map<std::string, double> seconds;  // of each test
+  std::map<std::string, double> seconds;                      // of each test
+  std::vector<std::pair<std::string, std::string>> failures;  // tests, and why
   std::string test;
 
-  // One line per kernel, and per barrier and test, and one of the host's waits; the fields are
-  // separated by tabs.
+  // One line per kernel, per barrier and test, and per failure, and one of the host's waits; the
+  // fields are separated by tabs.
   void write(const std::string& folder) {
     const std::string path =
         folder + "/" + program_invocation_short_name + "." + std::to_string(getpid()) + ".tsv";
@@ -75,16 +78,22 @@ struct Report {
       for (const std::string& t : b.tests)
         std::fprintf(out, "barrier\t%s:%u\t%s\t%s\t%s\t%.3f\n", site.first.c_str(), site.second,
                      b.kind, b.kernel.c_str(), t.c_str(), seconds[t]);
+    for (const auto& [failed, why] : failures)
+      std::fprintf(out, "failure\t%s\t%s\t%s\n", program_invocation_short_name, failed.c_str(),
+                   why.c_str());
     std::fprintf(out, "waits\t%ld\n", host_waits());
     std::fclose(out);
   }
 };
 
+std::atomic<Report*> existing = nullptr;
+
 Report& report() {
   // Written by a handler of exit(), which also programs that never return to main() reach.
   static Report* r = [] {
     if (!settings().report.empty()) std::atexit([] { report().write(settings().report); });
-    return new Report;
+    existing = new Report;
+    return existing.load();
   }();
   return *r;
 }
@@ -123,10 +132,23 @@ void report_test_begins(const std::string& name) {
 
 void report_test_ends(double seconds) {
   if (settings().report.empty()) return;
-  run_everything();  // what the test left to be done is its own
   Report& r = report();
   const std::scoped_lock lock(r.mutex);
   r.seconds[r.test] = seconds;
+}
+
+void report_failure(const std::string& why) {
+  if (settings().report.empty()) return;
+  Report& r = report();
+  const std::scoped_lock lock(r.mutex);
+  r.failures.emplace_back(r.test, why);
+}
+
+void report_end(const std::string& why) {
+  Report* const r = existing.exchange(nullptr);  // once, and not before the settings are known
+  if (r == nullptr || settings().report.empty()) return;
+  r->failures.emplace_back(r->test, why);
+  r->write(settings().report);
 }
 
 }  // namespace cuda_emulator

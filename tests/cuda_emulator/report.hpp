@@ -13,5 +13,9 @@ void report_barrier(const char* file, unsigned line, const char* kind, const std
 // The test that runs now, and how long it took when it has ended.
 void report_test_begins(const std::string& name);
 void report_test_ends(double seconds);
+// Why the running test fails, in one line.
+void report_failure(const std::string& why);
+// The same of the whole program, which ends at once: its report is written now.
+void report_end(const std::string& why);
 
 }  // namespace cuda_emulator

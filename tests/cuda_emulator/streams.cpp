@@ -19,6 +19,18 @@ std::atomic<long> waits = 0;
 
 bool has_work(const CUstream_st& stream) { return !stream.items.empty() || stream.busy; }
 
+void run_work(const Item& item) {
+  if (devices_broken() && !item.note) return;
+  try {
+    item.work();
+  } catch (const DeviceFault& fault) {
+    break_devices(fault);
+  }
+}
+
+// What a call returns that has waited for work.
+cudaError_t waited() { return devices_broken() ? failed(cudaErrorLaunchFailure) : cudaSuccess; }
+
 }  // namespace
 
 long host_waits() { return waits; }
@@ -95,7 +107,7 @@ void Streams::run_front(CUstream_st& stream, std::unique_lock<std::mutex>& lock)
     run_until(*item.waits_for->stream, *item.waits_for, lock);
   if (item.work) {
     lock.unlock();
-    item.work();
+    run_work(item);
     lock.lock();
   }
   if (item.records) {
@@ -273,7 +285,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   if (const cudaError_t e = may_wait(l.stream, "cudaStreamSynchronize")) return e;
   if (has_work(*l.stream)) ++waits;
   l.streams.run_all(*l.stream, l.lock);
-  return cudaSuccess;
+  return waited();
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
@@ -298,7 +310,7 @@ cudaError_t cudaDeviceSynchronize() {
     ++waits;
   for (CUstream_st* stream : std::vector(streams.all.begin(), streams.all.end()))
     if (streams.all.contains(stream) && stream->device == device) streams.run_all(*stream, lock);
-  return cudaSuccess;
+  return waited();
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
@@ -371,7 +383,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const std::shared_ptr<Recording> recording = event->recording;
   ++waits;
   streams.run_until(*recording->stream, *recording, lock);
-  return cudaSuccess;
+  return waited();
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t first, cudaEvent_t second) {

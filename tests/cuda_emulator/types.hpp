@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-// A kernel is one piece of code with all that it calls, so that of each instruction its own line and
-// those of the calls that led to it are known.
+// A kernel is one piece of code with all that it calls, so that of each instruction its own line
+// and those of the calls that led to it are known.
 #define __global__ __attribute__((flatten))
 #define __device__
 #define __host__
