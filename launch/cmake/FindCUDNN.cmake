@@ -1,9 +1,9 @@
 # Finds cuDNN by header and library: CUDNN_FOUND, CUDNN_VERSION, target CUDNN::cudnn. The library loads its parts when
-# they are first used. Hint: CUDNN_ROOT.
-find_path(CUDNN_INCLUDE_DIR NAMES cudnn_version.h
-  HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
-find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9
-  HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib64 lib)
+# they are first used. CUDNN_ROOT, if set, is the only place.
+include(${CMAKE_CURRENT_LIST_DIR}/weft_search.cmake)
+weft_search(CUDNN)
+find_path(CUDNN_INCLUDE_DIR NAMES cudnn_version.h ${CUDNN_SEARCH})
+find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 ${CUDNN_SEARCH})
 if(CUDNN_INCLUDE_DIR)
   set(_parts)
   foreach(_part MAJOR MINOR PATCHLEVEL)

@@ -1,9 +1,9 @@
 # Finds NCCL by header and library: NCCL_FOUND, NCCL_VERSION, target NCCL::nccl.
-# Hint: NCCL_ROOT.
-find_path(NCCL_INCLUDE_DIR NAMES nccl.h
-  HINTS ${NCCL_ROOT} ENV NCCL_ROOT ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
-find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2
-  HINTS ${NCCL_ROOT} ENV NCCL_ROOT ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib64 lib)
+# NCCL_ROOT, if set, is the only place.
+include(${CMAKE_CURRENT_LIST_DIR}/weft_search.cmake)
+weft_search(NCCL)
+find_path(NCCL_INCLUDE_DIR NAMES nccl.h ${NCCL_SEARCH})
+find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2 ${NCCL_SEARCH})
 if(NCCL_INCLUDE_DIR)
   set(_parts)
   foreach(_part MAJOR MINOR PATCH)

@@ -1,0 +1,20 @@
+# Where a Find module looks for a package of the CUDA build: sets ${name}_SEARCH, the options of find_path() and
+# find_library(). A root that ${name}_ROOT names, the variable or that of the environment, is the only place; another
+# root than at the last configuration makes what was found there void.
+macro(weft_search name)
+  set(${name}_SEARCH_ROOT "${${name}_ROOT}")
+  if(NOT ${name}_SEARCH_ROOT)
+    set(${name}_SEARCH_ROOT "$ENV{${name}_ROOT}")
+  endif()
+  if(DEFINED ${name}_SEARCHED_ROOT AND NOT ${name}_SEARCHED_ROOT STREQUAL ${name}_SEARCH_ROOT)
+    unset(${name}_INCLUDE_DIR CACHE)
+    unset(${name}_LIBRARY CACHE)
+  endif()
+  set(${name}_SEARCHED_ROOT "${${name}_SEARCH_ROOT}" CACHE INTERNAL "the root of the last configuration")
+  if(${name}_SEARCH_ROOT)
+    set(${name}_SEARCH PATHS ${${name}_SEARCH_ROOT} NO_DEFAULT_PATH)
+  else()
+    set(${name}_SEARCH HINTS ${CUDAToolkit_INCLUDE_DIRS} ${CUDAToolkit_LIBRARY_DIR})
+  endif()
+  list(APPEND ${name}_SEARCH PATH_SUFFIXES include include/${CMAKE_LIBRARY_ARCHITECTURE} lib64 lib lib/${CMAKE_LIBRARY_ARCHITECTURE})
+endmacro()
