@@ -2,6 +2,7 @@
 #include "parallel/mesh.hpp"
 
 #include "core/base/error.hpp"
+#include "core/base/plural.hpp"
 
 namespace weft {
 
@@ -9,7 +10,7 @@ namespace {
 int checked(int tensor_size, int ranks) {
   if (tensor_size < 1 || ranks % tensor_size != 0) {
     throw InputError("parallel.tensor: " + std::to_string(tensor_size) + " does not divide " +
-                         std::to_string(ranks) + " ranks",
+                         counted(ranks, "rank"),
                      "use a divisor of " + std::to_string(ranks));
   }
   return tensor_size;

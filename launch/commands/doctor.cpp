@@ -72,6 +72,13 @@ void open_measured_device(const Arguments& arguments) {
 
 int doctor_command(const Arguments& arguments) {
   const Console console = make_console(arguments);
+  if (arguments.given("tensor") && !arguments.flag("comm")) {
+    agree(*host_communicator(), [] {
+      throw InputError(
+          "--tensor is the size of the groups that --comm measures, and --comm is not given",
+          "add --comm, or leave --tensor out");
+    });
+  }
   print(findings(), arguments, console);
   if (!measures(arguments)) return kDone;
 

@@ -8,6 +8,7 @@
 #include <omp.h>
 
 #include "core/base/json.hpp"
+#include "core/base/plural.hpp"
 #include "launch/arguments.hpp"
 #include "launch/cli.hpp"
 #include "launch/commands.hpp"
@@ -81,7 +82,7 @@ PrepareResult run(PrepareOptions& options, const Tokenizer& tokenizer, const Con
 int prepare_command(const Arguments& arguments) {
   const Console console = make_console(arguments);
   PrepareOptions options = read_options(arguments);
-  console.verbose(fmt::format("{} threads", options.threads));
+  console.verbose(counted(options.threads, "thread"));
   const auto tokenizer = load_tokenizer(arguments.text("tokenizer"));
   const auto start = std::chrono::steady_clock::now();
   const PrepareResult result = run(options, *tokenizer, console);

@@ -43,9 +43,9 @@ Config read_arguments(const Arguments& arguments) {
   }
   Config config = read_config(arguments.positional(0), sets);
   if (config.train.precision == DType::f16 && arguments.device().type == DeviceType::cpu) {
-    throw InputError(config.at("train.precision") +
-                         "train.precision: fp16 is not possible: CPUs do not compute in it",
-                     "use fp32 or bf16, or a GPU");
+    throw InputError(
+        config.named("train.precision") + ": fp16 is not possible: CPUs do not compute in it",
+        "use fp32 or bf16, or a GPU");
   }
   return config;
 }
@@ -53,7 +53,7 @@ Config read_arguments(const Arguments& arguments) {
 // What is wrong with what a key names gets the key and its place in front.
 template <class Work>
 void about(const Config& config, const char* key, Work work) {
-  const std::string place = config.at(key) + key + ": ";
+  const std::string place = config.named(key) + ": ";
   try {
     work();
   } catch (const AgreedInputError& e) {

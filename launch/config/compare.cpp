@@ -35,7 +35,7 @@ std::vector<std::string> training_changes(const Json& stored, const Config& conf
     if (!stored.contains(path)) continue;  // written by a version without this key
     const Json& old = stored[path];
     if ((is_derived(old) && is_derived(value)) || plain(old) == plain(value)) continue;
-    changes.push_back(fmt::format("{}{}: {} now, {} in the run", config.at(path), path,
+    changes.push_back(fmt::format("{}: {} now, {} in the run", config.named(path),
                                   yaml_value(plain(value)), yaml_value(plain(old))));
   }
   return changes;

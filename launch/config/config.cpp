@@ -151,6 +151,10 @@ std::string Config::at(const std::string& key) const {
   return it == origins.end() || it->second == kDerived ? "" : it->second + ": ";
 }
 
+std::string Config::named(const std::string& key) const {
+  return at(key).empty() ? key : key_at(origins.at(key), key);
+}
+
 bool Config::derived(const std::string& key) const {
   const auto it = origins.find(key);
   return it != origins.end() && it->second == kDerived;

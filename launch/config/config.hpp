@@ -82,6 +82,8 @@ struct Config {
 
   // "configs/bert.yaml:12: " if the key was given, else "": the beginning of a message about it.
   std::string at(const std::string& key) const;
+  // The key with that: "configs/bert.yaml:12: optimizer.lr", "--set optimizer.lr".
+  std::string named(const std::string& key) const;
   // Whether the key follows from others, as they are now.
   bool derived(const std::string& key) const;
 };

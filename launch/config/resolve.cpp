@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/base/error.hpp"
+#include "core/base/plural.hpp"
 #include "launch/config/config.hpp"
 #include "models/registry.hpp"
 
@@ -12,10 +13,10 @@ namespace weft {
 
 namespace {
 
-// A message about two keys begins with the place of the first that was given.
-std::string place(const Config& c, const std::string& a, const std::string& b) {
-  const std::string at = c.at(a);
-  return at.empty() ? c.at(b) : at;
+// A message about `a` that depends on `b` as well begins with the place of the first that was
+// given.
+std::string named(const Config& c, const std::string& a, const std::string& b) {
+  return c.at(a).empty() ? c.at(b) + a : c.named(a);
 }
 
 // "(train.micro_batch: 16 at run.yaml:9)": the other side of a contradiction.
@@ -29,15 +30,15 @@ void resolve_layout(Config& c, int ranks) {
   const std::int64_t t = c.parallel.tensor;
   // Ranks may keep different algorithms, and what they compute alike would round apart.
   if (t > 1 && c.train.cuda.time_products && !c.train.cuda.deterministic) {
-    throw InputError(fmt::format("{}train.time_products: true does not go with {}",
-                                 place(c, "train.time_products", "parallel.tensor"),
+    throw InputError(fmt::format("{}: true does not go with {}",
+                                 named(c, "train.time_products", "parallel.tensor"),
                                  other(c, "parallel.tensor", t)),
                      "tensor ranks hold copies of the same weights, which would drift apart: leave "
                      "train.time_products out, or use parallel.tensor: 1");
   }
   if (ranks % t != 0) {
-    throw InputError(fmt::format("{}parallel.tensor: {} does not divide {} rank{}",
-                                 c.at("parallel.tensor"), t, ranks, ranks == 1 ? "" : "s"),
+    throw InputError(fmt::format("{}: {} does not divide {}", c.named("parallel.tensor"), t,
+                                 counted(ranks, "rank")),
                      ranks == 1
                          ? fmt::format("start {} ranks: mpirun -np {} weft pretrain ...", t, t)
                          : fmt::format("use a divisor of {}", ranks));
@@ -58,11 +59,11 @@ void resolve_batch(Config& c, int ranks) {
   auto& t = c.train;
   const std::int64_t data_ranks = ranks / c.parallel.tensor;
   if (t.global_batch % data_ranks != 0) {
-    throw InputError(
-        fmt::format("{}train.global_batch: {} is not divisible by {} data ranks",
-                    place(c, "train.global_batch", "parallel.tensor"), t.global_batch, data_ranks),
-        fmt::format("use a multiple of {}, such as {}", data_ranks,
-                    (t.global_batch / data_ranks + 1) * data_ranks));
+    throw InputError(fmt::format("{}: {} is not divisible by {}",
+                                 named(c, "train.global_batch", "parallel.tensor"), t.global_batch,
+                                 counted(data_ranks, "data rank")),
+                     fmt::format("use a multiple of {}, such as {}", data_ranks,
+                                 (t.global_batch / data_ranks + 1) * data_ranks));
   }
   const std::int64_t samples = t.global_batch / data_ranks;
   if (t.micro_batch == 0) {
@@ -70,14 +71,14 @@ void resolve_batch(Config& c, int ranks) {
     c.origins["train.micro_batch"] = kDerived;
   }
   if (samples % t.micro_batch != 0) {
-    throw InputError(fmt::format("{}train.global_batch: {} is not divisible by {} x {} data rank{}",
-                                 place(c, "train.global_batch", "train.micro_batch"),
-                                 t.global_batch, other(c, "train.micro_batch", t.micro_batch),
-                                 data_ranks, data_ranks == 1 ? "" : "s"),
-                     fmt::format("use a global batch of {}, or a micro-batch of {}",
-                                 (t.global_batch / (t.micro_batch * data_ranks) + 1) *
-                                     t.micro_batch * data_ranks,
-                                 default_micro_batch(samples, c.data.seq_length)));
+    throw InputError(
+        fmt::format("{}: {} is not divisible by {} x {}",
+                    named(c, "train.global_batch", "train.micro_batch"), t.global_batch,
+                    other(c, "train.micro_batch", t.micro_batch), counted(data_ranks, "data rank")),
+        fmt::format(
+            "use a global batch of {}, or a micro-batch of {}",
+            (t.global_batch / (t.micro_batch * data_ranks) + 1) * t.micro_batch * data_ranks,
+            default_micro_batch(samples, c.data.seq_length)));
   }
 }
 
@@ -88,15 +89,15 @@ void resolve_schedule(Config& c) {
     c.origins["schedule.decay_steps"] = kDerived;
   }
   if (s.warmup_steps > s.decay_steps) {
-    throw InputError(fmt::format("{}schedule.warmup_steps: {} is more than {}",
-                                 place(c, "schedule.warmup_steps", "schedule.decay_steps"),
+    throw InputError(fmt::format("{}: {} is more than {}",
+                                 named(c, "schedule.warmup_steps", "schedule.decay_steps"),
                                  s.warmup_steps, other(c, "schedule.decay_steps", s.decay_steps)),
                      "warm-up is a part of the schedule: use fewer steps of it");
   }
   if (s.min_lr > c.optimizer.lr) {
     throw InputError(
-        fmt::format("{}schedule.min_lr: {} is above optimizer.lr: {}",
-                    place(c, "schedule.min_lr", "optimizer.lr"), s.min_lr, c.optimizer.lr),
+        fmt::format("{}: {} is above optimizer.lr: {}", named(c, "schedule.min_lr", "optimizer.lr"),
+                    s.min_lr, c.optimizer.lr),
         "the schedule decays from optimizer.lr down to schedule.min_lr");
   }
 }
@@ -111,7 +112,7 @@ void resolve_records(Config& c) {
     const bool unasked = c.at("data.eval").empty();
     if (unasked && !c.at("eval.every").empty() && c.eval.every > 0) {
       throw InputError(
-          fmt::format("{}eval.every: {} without data.eval", c.at("eval.every"), c.eval.every),
+          fmt::format("{}: {} without data.eval", c.named("eval.every"), c.eval.every),
           "name held-out token files: data: {eval: [{path: data/held-out}]}; or do without: "
           "eval.every: 0");
     }
@@ -128,9 +129,8 @@ void with_place(const Config& c, Work work) {
   } catch (const InputError& e) {
     const std::string message = e.what();
     const std::string key = message.substr(0, message.find(':'));
-    const std::string at =
-        key.starts_with("model.") ? place(c, key, "model.from") : c.at("model.from");
-    throw InputError(at + message, e.hint());
+    if (!key.starts_with("model.")) throw InputError(c.at("model.from") + message, e.hint());
+    throw InputError(named(c, key, "model.from") + message.substr(key.size()), e.hint());
   }
 }
 
@@ -138,8 +138,8 @@ void set_vocabulary(Config& c, Json& model, const Tokenizer& tokenizer) {
   const std::int64_t size = tokenizer.vocab_size();
   const bool whole = model.contains("vocab_size") && model["vocab_size"].is_number_integer();
   if (whole && model["vocab_size"].get<std::int64_t>() != size) {
-    throw InputError(fmt::format("{}model.vocab_size: {} but the tokenizer {} has {} tokens",
-                                 place(c, "model.vocab_size", "tokenizer"),
+    throw InputError(fmt::format("{}: {} but the tokenizer {} has {} tokens",
+                                 named(c, "model.vocab_size", "tokenizer"),
                                  model["vocab_size"].get<std::int64_t>(), c.tokenizer, size),
                      "leave model.vocab_size out, or name the tokenizer that fits");
   }
@@ -175,23 +175,23 @@ void check_lengths(const Config& c) {
   const std::int64_t positions = model_number(c, "max_position_embeddings");
   if (positions >= 0 && c.data.seq_length > positions) {
     throw InputError(
-        fmt::format("{}data.seq_length: {} is longer than {}",
-                    place(c, "data.seq_length", "model.max_position_embeddings"), c.data.seq_length,
+        fmt::format("{}: {} is longer than {}",
+                    named(c, "data.seq_length", "model.max_position_embeddings"), c.data.seq_length,
                     other(c, "model.max_position_embeddings", positions)),
         fmt::format("use at most {}, or a model with more positions", positions));
   }
   const std::int64_t types = model_number(c, "type_vocab_size");
   if (c.objective.sentence != SentenceTask::none && types >= 0 && types < 2) {
-    throw InputError(fmt::format("{}objective.sentence: pairs need two token types, but {}",
-                                 place(c, "objective.sentence", "model.type_vocab_size"),
+    throw InputError(fmt::format("{}: pairs need two token types, but {}",
+                                 named(c, "objective.sentence", "model.type_vocab_size"),
                                  other(c, "model.type_vocab_size", types)),
                      "use objective.sentence: none, or model.type_vocab_size: 2");
   }
   if (c.objective.max_predictions > c.data.seq_length) {
-    throw InputError(fmt::format("{}objective.max_predictions: {} is more than {}",
-                                 c.at("objective.max_predictions"), c.objective.max_predictions,
-                                 other(c, "data.seq_length", c.data.seq_length)),
-                     "use at most the number of tokens of a sample");
+    throw InputError(
+        fmt::format("{}: {} is more than {}", c.named("objective.max_predictions"),
+                    c.objective.max_predictions, other(c, "data.seq_length", c.data.seq_length)),
+        "use at most the number of tokens of a sample");
   }
 }
 

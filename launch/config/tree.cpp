@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
+const std::string kSet = "--set ";
 
 // Builds the tree. A key waits in `pending_key` until its value comes.
 class TreeBuilder final : public YAML::EventHandler {
@@ -183,6 +184,10 @@ ConfigNode* ConfigNode::find(std::string_view key) {
   return const_cast<ConfigNode*>(std::as_const(*this).find(key));
 }
 
+std::string key_at(const std::string& where, const std::string& key) {
+  return where == kSet + key ? where : where + ": " + key;
+}
+
 ConfigNode parse_config_tree(std::string_view text, const std::string& origin) {
   ConfigNode root = parse(text, origin, true);
   if (root.kind == ConfigNode::Kind::null) root.kind = ConfigNode::Kind::map;  // an empty file
@@ -216,7 +221,7 @@ void set_in_tree(ConfigNode& root, const std::string& assignment) {
                      "write for example --set optimizer.lr=1e-4");
   }
   const std::string path = assignment.substr(0, equals);
-  const std::string origin = "--set " + path;
+  const std::string origin = kSet + path;
   ConfigNode value = parse(assignment.substr(equals + 1), origin, false);
   if (value.kind == ConfigNode::Kind::map) {
     throw InputError(origin + ": sets one key, not a section",

@@ -24,6 +24,9 @@ struct ConfigNode {
   ConfigNode* find(std::string_view key);
 };
 
+// "FILE:LINE: optimizer.lr"; of a key that --set names, only "--set optimizer.lr".
+std::string key_at(const std::string& where, const std::string& key);
+
 // Throws InputError "FILE:LINE: ..." for what is not YAML, and for what YAML allows but a
 // configuration does not need and an attacker likes: anchors, aliases and merge keys, more than
 // one document, duplicate keys, more than 64 levels, more than 1 MiB.

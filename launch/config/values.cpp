@@ -83,7 +83,7 @@ DataSource read_source(const ConfigNode& node, const std::string& path) {
     }
   }
   if (source.path.empty()) {
-    throw InputError(fmt::format("{}: {}: a source without a path", node.where, path),
+    throw InputError(key_at(node.where, path) + ": a source without a path",
                      "write {path: PREFIX}, as given to weft prepare --output");
   }
   return source;
@@ -108,7 +108,7 @@ void refuse_value(const ConfigNode& node, const std::string& path, const std::st
                        : fmt::format("'{}' is not possible", node.text);
   }
   const bool quoted_number = node.quoted && plain_number(node.text);
-  throw InputError(fmt::format("{}: {}: {}", node.where, path, is),
+  throw InputError(fmt::format("{}: {}", key_at(node.where, path), is),
                    "use " + wanted + (quoted_number ? ", without quotes" : ""));
 }
 

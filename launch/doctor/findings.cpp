@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include "core/backend/cuda.hpp"
+#include "core/base/plural.hpp"
 #include "launch/doctor/machine.hpp"
 #include "launch/process.hpp"
 #include "launch/version.hpp"
@@ -21,8 +22,8 @@ void add_machine(std::vector<Finding>& list) {
   list.push_back(
       {.name = "CPU",
        .text = fmt::format(
-           "{}, {} cores, {} threads of this process; {}", m.processor, m.cores,
-           omp_get_max_threads(),
+           "{}, {}, {} of this process; {}", m.processor, counted(m.cores, "core"),
+           counted(omp_get_max_threads(), "thread"),
            m.instructions.empty() ? "no AVX2" : fmt::format("{}", fmt::join(m.instructions, ", "))),
        .values = {{"processor", m.processor},
                   {"cores", m.cores},
@@ -39,10 +40,9 @@ void add_libraries(std::vector<Finding>& list) {
   const BuildVersions built = build_versions();
   list.push_back({.name = "oneDNN", .text = built.onednn, .values = {{"version", built.onednn}}});
   const LaunchedRank& rank = launched_rank();
-  const std::string started =
-      rank.launcher.empty()
-          ? "started alone"
-          : fmt::format("{} rank{} by {}", rank.ranks, rank.ranks == 1 ? "" : "s", rank.launcher);
+  const std::string started = rank.launcher.empty()
+                                  ? "started alone"
+                                  : counted(rank.ranks, "rank") + " by " + rank.launcher;
   list.push_back(
       {.name = "MPI",
        .text = fmt::format("{}; {}", built.mpi, started),

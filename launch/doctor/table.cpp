@@ -49,6 +49,8 @@ std::vector<std::string> lines_of(const std::vector<Finding>& findings) {
 }
 
 std::vector<std::string> lines_of(const std::vector<Rate>& rates) {
+  const bool peaks =
+      std::any_of(rates.begin(), rates.end(), [](const Rate& r) { return r.peak > 0; });
   std::vector<Row> rows = {{"rate", "measured", "of the peak", "size"}};
   for (const Rate& r : rates) {
     rows.push_back({r.name, per_second(r.value, r.unit),
@@ -56,6 +58,9 @@ std::vector<std::string> lines_of(const std::vector<Rate>& rates) {
                                              per_second(r.peak, r.unit))
                                : "",
                     r.size});
+  }
+  if (!peaks) {  // of a CPU they are not known
+    for (Row& row : rows) row.erase(row.begin() + 2);
   }
   return columns(rows);
 }

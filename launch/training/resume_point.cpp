@@ -77,9 +77,9 @@ void check_own_goes_on(const Config& config, const std::string& dir, const Resum
   const std::optional<RunSource>& source = own.state.began_from;
   if (!is_of_run(dir, config.run.dir) && !(source && same_place(dir, source->dir))) {
     throw InputError(
-        fmt::format("{}run.dir: {} holds another run, at step {}, which began at step {} and not "
+        fmt::format("{}: {} holds another run, at step {}, which began at step {} and not "
                     "from {}",
-                    config.at("run.dir"), config.run.dir, own.state.step,
+                    config.named("run.dir"), config.run.dir, own.state.step,
                     source ? fmt::format("{} of {}", source->step, source->dir) : "0", dir),
         "start a new run with --set run.dir=DIR, or leave --resume out to continue that one");
   }
@@ -94,7 +94,7 @@ void check_own_goes_on(const Config& config, const std::string& dir, const Resum
 void check_unchanged(const Config& config, const ResumePoint& point, const Tokenizer& tokenizer,
                      const ResumeOptions& options, const Console& console) {
   if (point.state.tokenizer_hash != tokenizer.hash()) {
-    throw InputError(fmt::format("{}tokenizer: {} is not the one of {}", config.at("tokenizer"),
+    throw InputError(fmt::format("{}: {} is not the one of {}", config.named("tokenizer"),
                                  config.tokenizer, point.checkpoint.string()),
                      "the checkpoint holds its tokenizer: use that directory");
   }

@@ -43,7 +43,7 @@ void check_is_run_directory(const Config& config) {
   const fs::path dir = config.run.dir;
   if (!fs::exists(dir)) return;
   if (!fs::is_directory(dir)) {
-    throw InputError(config.at("run.dir") + "run.dir: " + dir.string() + " is not a directory",
+    throw InputError(config.named("run.dir") + ": " + dir.string() + " is not a directory",
                      "name a directory that is new or of an earlier run");
   }
   const fs::path own = dir / kConfigFile;
@@ -52,9 +52,9 @@ void check_is_run_directory(const Config& config) {
   for (const auto& entry : fs::directory_iterator(dir)) {
     const std::string name = entry.path().filename().string();
     if (name == kLockFile || is_staging(name)) continue;
-    throw InputError(fmt::format("{}run.dir: {} is not empty and holds no run: Weft did not write "
+    throw InputError(fmt::format("{}: {} is not empty and holds no run: Weft did not write "
                                  "{}",
-                                 config.at("run.dir"), dir.string(), entry.path().string()),
+                                 config.named("run.dir"), dir.string(), entry.path().string()),
                      "name a new directory");
   }
 }
@@ -116,7 +116,7 @@ void RunDirectory::lock() {
   lock_ = take_lock(file, kLockPatience);
   if (!lock_) {
     throw InputError(
-        fmt::format("{}run.dir: another weft pretrain is at work in {}: {}", config_.at("run.dir"),
+        fmt::format("{}: another weft pretrain is at work in {}: {}", config_.named("run.dir"),
                     config_.run.dir, read_file(file)),
         fmt::format("wait for it or stop it; if its host died, remove {}", file.string()));
   }
@@ -126,8 +126,8 @@ void RunDirectory::lock() {
 // The directory was not there when this start looked.
 void RunDirectory::make() {
   if (!fs::create_directories(config_.run.dir)) {
-    throw InputError(fmt::format("{}run.dir: another weft pretrain has just begun in {}",
-                                 config_.at("run.dir"), config_.run.dir),
+    throw InputError(fmt::format("{}: another weft pretrain has just begun in {}",
+                                 config_.named("run.dir"), config_.run.dir),
                      "start again to continue it when it has ended");
   }
   lock();

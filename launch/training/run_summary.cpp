@@ -5,6 +5,7 @@
 #include <omp.h>
 
 #include "core/backend/cuda.hpp"
+#include "core/base/plural.hpp"
 #include "launch/config/values.hpp"
 #include "launch/console.hpp"
 #include "launch/process.hpp"
@@ -28,11 +29,10 @@ std::string precision_name(DType t) {
 
 std::string layout_line(const Config& config, Mesh& mesh) {
   const int ranks = mesh.world().size();
-  std::string s = fmt::format("{} rank{}", ranks, ranks == 1 ? "" : "s");
+  std::string s = counted(ranks, "rank");
   if (ranks > 1)
     s += fmt::format(" (data {} x tensor {})", mesh.data().size(), mesh.tensor().size());
-  s += fmt::format(", {} thread{} each", omp_get_max_threads(),
-                   omp_get_max_threads() == 1 ? "" : "s");
+  s += ", " + counted(omp_get_max_threads(), "thread") + " each";
   if (mesh.device().type == DeviceType::cuda) {
     const auto gpu = cuda_report().gpus.at(static_cast<std::size_t>(mesh.device().index));
     s += ", on " + gpu.name;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/plural.hpp"
 #include "launch/config/compare.hpp"
 
 namespace weft {
@@ -13,10 +14,10 @@ void tell_schedule(const Config& config, const Json& stored, const Console& cons
   const std::int64_t steps = config.train.steps;
   if (s.warmup_steps > steps) {
     console.info(
-        fmt::format("note: the warm-up of {} steps (schedule.warmup_steps) does not end within "
+        fmt::format("note: the warm-up of {} (schedule.warmup_steps) does not end within "
                     "train.steps: {}: "
                     "the learning rate stays below {}",
-                    s.warmup_steps, steps, config.optimizer.lr));
+                    counted(s.warmup_steps, "step"), steps, config.optimizer.lr));
   }
   if (s.type == ScheduleType::constant) return;
   const Json before = stored_value(stored, kEnd).value_or(s.decay_steps);
@@ -26,8 +27,8 @@ void tell_schedule(const Config& config, const Json& stored, const Console& cons
   }
   if (steps > s.decay_steps && s.min_lr == 0) {
     console.warn(fmt::format(
-        "{}{}: {} ends before train.steps: {}: the learning rate of the last {} steps is 0",
-        config.at(kEnd), kEnd, s.decay_steps, steps, steps - s.decay_steps));
+        "{}: {} ends before train.steps: {}: the learning rate of the last {} is 0",
+        config.named(kEnd), s.decay_steps, steps, counted(steps - s.decay_steps, "step")));
   }
 }
 

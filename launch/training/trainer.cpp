@@ -11,6 +11,7 @@
 #include "core/backend/range.hpp"
 #include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
+#include "core/base/plural.hpp"
 #include "core/optim/clip.hpp"
 #include "launch/config/compare.hpp"
 #include "launch/failure.hpp"
@@ -98,7 +99,8 @@ ExitStatus Trainer::run() {
   log_->end_progress();
   save_now();
   log_->tell_memory();
-  log_->say(fmt::format("finished: {} steps, {} tokens, {}; the model is in {}", state_.step,
+  log_->say(fmt::format("finished: {}, {} tokens, {}; the model is in {}",
+                        counted(state_.step, "step"),
                         short_number(static_cast<double>(state_.tokens)), duration(state_.seconds),
                         saved_path_.string()));
   return kDone;

@@ -119,17 +119,15 @@ TEST(Config, ChangesOfTheTrainingAreNamed) {
   EXPECT_TRUE(training_changes(stored, read({"log.every=3", "checkpoint.keep=9", "train.steps=99",
                                              "train.recompute=full"}))
                   .empty());
-  EXPECT_EQ(
-      training_changes(stored, read({"optimizer.lr=0.5"})),
-      (std::vector<std::string>{"--set optimizer.lr: optimizer.lr: 0.5 now, 0.0001 in the run"}));
+  EXPECT_EQ(training_changes(stored, read({"optimizer.lr=0.5"})),
+            (std::vector<std::string>{"--set optimizer.lr: 0.5 now, 0.0001 in the run"}));
 }
 
 TEST(Config, AGivenEndOfTheDecayIsCompared) {
   const Json derived = training_values(read_resolved({"train.steps=20"}));
   const Json given = training_values(read_resolved({"schedule.decay_steps=20"}));
   EXPECT_EQ(training_changes(given, read_resolved({"schedule.decay_steps=30"})),
-            (std::vector<std::string>{"--set schedule.decay_steps: schedule.decay_steps: 30 now, "
-                                      "20 in the run"}));
+            (std::vector<std::string>{"--set schedule.decay_steps: 30 now, 20 in the run"}));
   EXPECT_EQ(training_changes(derived, read_resolved({"schedule.decay_steps=30"})).size(), 1U);
   EXPECT_TRUE(training_changes(derived, read_resolved({"schedule.decay_steps=20"})).empty());
   EXPECT_TRUE(training_changes(given, read_resolved({"train.steps=20"})).empty());

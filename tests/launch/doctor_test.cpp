@@ -6,6 +6,7 @@
 #include "core/base/json.hpp"
 #include "launch/doctor/groups.hpp"
 #include "launch/doctor/machine.hpp"
+#include "launch/doctor/table.hpp"
 #include "tests/launch/run_program.hpp"
 #include "tests/launch/tiny_run.hpp"
 
@@ -65,6 +66,31 @@ TEST(Doctor, RefusesWhatCannotBeMeasured) {
   EXPECT_NE(alone.err.find("mpirun -np 2 weft doctor --comm"), std::string::npos) << alone.err;
   const ProgramResult uneven = run_shell(mpirun(2) + "$WEFT doctor --comm --tensor 3 --device cpu");
   EXPECT_EQ(uneven.status, 2);
+  for (const char* start :
+       {"$WEFT doctor --tensor 2", "$WEFT doctor --gpu --device cpu --tensor 2"}) {
+    const ProgramResult groupless = run_shell(start);
+    EXPECT_EQ(groupless.status, 2) << start;
+    EXPECT_NE(groupless.err.find("add --comm"), std::string::npos) << groupless.err;
+    EXPECT_EQ(groupless.out, "") << start;
+  }
+}
+
+TEST(Doctor, CountsOneThreadAsOne) {
+  const ProgramResult r = run_weft({"doctor", "--threads", "1"});
+  EXPECT_NE(r.out.find(" 1 thread of this process"), std::string::npos) << r.out;
+}
+
+// The column is there for those rates whose peak is known.
+TEST(Doctor, HasNoColumnOfPeaksThatNobodyKnows) {
+  const Rate unknown{.name = "memory", .size = "1 MB", .value = 1e9, .unit = "B", .peak = 0};
+  Rate known = unknown;
+  known.peak = 2e9;
+  EXPECT_EQ(lines_of(std::vector<Rate>{unknown}),
+            (std::vector<std::string>{"rate    measured  size", "memory  1 GB/s    1 MB"}));
+  EXPECT_EQ(lines_of(std::vector<Rate>{unknown, known}),
+            (std::vector<std::string>{"rate    measured  of the peak    size",
+                                      "memory  1 GB/s                   1 MB",
+                                      "memory  1 GB/s    50% of 2 GB/s  1 MB"}));
 }
 
 TEST(Doctor, TellsWhatIsThereBeforeItTellsThatTheDeviceIsNot) {

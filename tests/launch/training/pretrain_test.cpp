@@ -199,7 +199,7 @@ TEST(Pretrain, StepsAfterAGivenEndOfTheDecayAreWarnedOf) {
   const ProgramResult r =
       pretrain(tiny_config(dir), "--set schedule.decay_steps=3 --set train.steps=5 --dry-run");
   ASSERT_EQ(r.status, 0) << r.err;
-  EXPECT_NE(r.err.find("warning: --set schedule.decay_steps: schedule.decay_steps: 3 ends before "
+  EXPECT_NE(r.err.find("warning: --set schedule.decay_steps: 3 ends before "
                        "train.steps: 5: the learning rate of the last 2 steps is 0"),
             std::string::npos)
       << r.err;
