@@ -18,8 +18,8 @@ namespace {
 
 // Heads of 16 features, which cuDNN takes in 16-bit types; multiples of 8 everywhere, for which
 // cuBLASLt has its epilogues.
-constexpr Gpt2Shape kShape{.vocabulary = 96, .hidden = 32, .layers = 2, .heads = 2, .length = 24};
-constexpr std::int64_t kBatch = 3;
+constexpr Gpt2Shape kShape{.vocabulary = 96, .hidden = 32, .layers = 2, .heads = 2, .length = 16};
+constexpr std::int64_t kBatch = 2;
 constexpr int kSteps = 12;
 
 struct Tokens {
