@@ -28,6 +28,7 @@ class StepRecorder {
   void before(std::int64_t step) {
     if (step != first_) return;
     running_ = true;
+    name_thread("training");
     start_recording();
   }
   // The timeline after the last of the steps.

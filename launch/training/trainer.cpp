@@ -162,7 +162,8 @@ void Trainer::update(const StepReport& report, double loss_scale) {
                       {.lr = report.lr, .grad_scale = clip / loss_scale, .update = state_.updates});
 }
 
-void Trainer::tell_profile(const Timeline& timeline) const {
+void Trainer::tell_profile(const Timeline& timeline) {
+  log_->clear_progress();
   const ProfileReport report{.first_step = recorder_->first(),
                              .rank = job_.mesh.world().rank(),
                              .ranks = job_.mesh.world().size(),

@@ -48,7 +48,7 @@ class Trainer {
  private:
   std::optional<StepReport> next_step(Loader& loader);
   StepReport take_step(const std::vector<Batch>& batches, const StepFacts& facts);
-  void tell_profile(const Timeline& timeline) const;
+  void tell_profile(const Timeline& timeline);
   void update(const StepReport& report, double loss_scale);
   void skip();
   std::string first_bad_gradient() const;

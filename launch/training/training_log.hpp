@@ -43,6 +43,7 @@ class TrainingLog {
   void record(const RunState& state, const Evaluation& evaluation);
   // The most memory that a rank's tensors took, and for what. Collective.
   void tell_memory();
+  void clear_progress() { progress_.clear(); }  // before something else is printed
   void end_progress() { progress_.finish(); }
   // A line for people: to the console and log.txt.
   void say(const std::string& line);

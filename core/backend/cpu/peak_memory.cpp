@@ -2,14 +2,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <cstdlib>
 #include <memory>
 
 #include <immintrin.h>
 #include <omp.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "core/backend/cpu/peak_bursts.hpp"
 #include "core/backend/cpu_peaks.hpp"
@@ -23,15 +21,12 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr double kTime = 0.1;  // seconds for each kind of pass
 constexpr int kLeastTurns = 3;
 
-// Twice this process's share of the last-level cache, so that little of an array is left in
-// it.
+// Beyond what a last-level cache holds, of which there are 2 to 12 MB for a core, or one of up to
+// some 100 MB for a few. What the system tells of its size is not to be relied on in a virtual
+// machine.
 std::size_t bytes_of_array() {
-  constexpr std::size_t kLeast = std::size_t{64} << 20, kMost = std::size_t{1} << 30;
-  const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  const double share = static_cast<double>(omp_get_max_threads()) / omp_get_num_procs();
-  const auto wanted =
-      static_cast<std::size_t>(2 * std::min(share, 1.0) * static_cast<double>(std::max(cache, 0L)));
-  return std::clamp(wanted, kLeast, kMost) / kHugePage * kHugePage;
+  constexpr std::size_t kLeast = std::size_t{128} << 20, kForAThread = std::size_t{16} << 20;
+  return std::max(kLeast, kForAThread * static_cast<std::size_t>(omp_get_max_threads()));
 }
 
 // Outside of the tensors' allocator, which would keep the memory and count it.

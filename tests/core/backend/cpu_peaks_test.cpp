@@ -8,14 +8,13 @@ namespace {
 
 TEST(CpuPeaks, AreThereWhereTheInstructionsAre) {
   EXPECT_GT(measure(CpuPeak::fma), 0);
-  const MemoryRates memory = measure_memory();
-  for (const double rate : {memory.read, memory.copy, memory.triad}) EXPECT_GT(rate, 0);
   EXPECT_EQ(measure(CpuPeak::bf16_dot) > 0, __builtin_cpu_supports("avx512bf16") != 0);
   EXPECT_EQ(measure(CpuPeak::amx) > 0, measure(CpuPeak::amx_from_l2) > 0);
 }
 
 TEST(CpuPeaks, AreMeasuredOnce) {
   EXPECT_EQ(cpu_peak_flops(DType::f32), cpu_peak_flops(DType::f32));
+  EXPECT_GT(cpu_peak_bytes(), 0);
   EXPECT_EQ(cpu_peak_bytes(), cpu_peak_bytes());
 }
 
