@@ -38,8 +38,10 @@ Config read_arguments(const Arguments& arguments) {
   std::vector<std::string> sets = arguments.all("set");
   if (arguments.precision()) sets.push_back("train.precision=" + arguments.text("precision"));
   if (arguments.integer("profile") > 0 && arguments.device().type == DeviceType::cuda) {
-    throw InputError("--profile times the calls of a CPU, which are done when they return",
-                     "on a GPU: nsys profile weft pretrain ..., whose timeline has Weft's ranges");
+    throw InputError(
+        "--profile times the calls of a CPU, which are done when they return",
+        "on a GPU: nsys profile weft pretrain ..., whose timeline has Weft's ranges, or "
+        "benchmarks' training_step --device cuda --profile N");
   }
   Config config = read_config(arguments.positional(0), sets);
   if (config.train.precision == DType::f16 && arguments.device().type == DeviceType::cpu) {
