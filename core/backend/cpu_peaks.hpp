@@ -23,7 +23,7 @@ struct MemoryRates {
   double copy = 0;   // y = x
   double triad = 0;  // z = x + s y
 };
-MemoryRates measure_memory();  // some tenths of a second
+MemoryRates measure_memory();  // about a second
 
 // The highest rate that a product of `dtype` could reach, and the highest rate of memory: measured
 // at the first call. bf16 can be computed in fp32.

@@ -16,7 +16,7 @@ struct Ceilings {
   double flops(DType dtype) const { return dtype == DType::bf16 ? flops_bf16 : flops_f32; }
 };
 
-// Measures them; some tenths of a second.
+// Measures them at the first call, in about a second.
 Ceilings cpu_ceilings();
 
 // Spans of one name: and, of products, of one size.

@@ -16,7 +16,10 @@ namespace weft {
 namespace {
 
 constexpr int kTileRows = 16, kTileBytes = 64;  // of a row
-constexpr std::size_t kTile = std::size_t{kTileRows} * kTileBytes;
+
+struct alignas(kTileBytes) Tile {  // no row crosses a cache line
+  std::byte rows[kTileRows][kTileBytes] = {};
+};
 // 16 x 32 times 32 x 16 multiply-adds.
 constexpr double kFlopsOfProduct = 2.0 * kTileRows * 16 * 32;
 // Four tiles a step, beyond every first-level cache and within the second-level ones of CPUs with
@@ -74,7 +77,7 @@ __attribute__((target("amx-tile,amx-bf16"))) double from_registers(long rounds) 
 
 // The same, after loading the four tiles: one kilobyte a product.
 __attribute__((target("amx-tile,amx-bf16"))) double from_l2(long rounds) {
-  static thread_local const std::vector<std::byte> tiles(kSteps * 4 * kTile);
+  static thread_local const std::vector<Tile> tiles(kSteps * 4);
   const TileShapes shapes;
   _tile_loadconfig(&shapes);
   _tile_zero(0);
@@ -82,11 +85,11 @@ __attribute__((target("amx-tile,amx-bf16"))) double from_l2(long rounds) {
   _tile_zero(2);
   _tile_zero(3);
   for (long r = 0; r < rounds; ++r) {
-    const std::byte* const at = tiles.data() + static_cast<std::size_t>(r) % kSteps * 4 * kTile;
+    const Tile* const at = &tiles[static_cast<std::size_t>(r) % kSteps * 4];
     _tile_loadd(4, at, kTileBytes);
-    _tile_loadd(5, at + kTile, kTileBytes);
-    _tile_loadd(6, at + 2 * kTile, kTileBytes);
-    _tile_loadd(7, at + 3 * kTile, kTileBytes);
+    _tile_loadd(5, at + 1, kTileBytes);
+    _tile_loadd(6, at + 2, kTileBytes);
+    _tile_loadd(7, at + 3, kTileBytes);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     _tile_dpbf16ps(2, 5, 6);

@@ -18,7 +18,7 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
-constexpr double kTime = 0.1;  // seconds for each kind of pass
+constexpr double kTime = 0.25;  // seconds for each kind of pass
 constexpr int kLeastTurns = 3;
 
 // Beyond what a last-level cache holds, of which there are 2 to 12 MB for a core, or one of up to
