@@ -2,17 +2,13 @@
 #include "core/backend/cpu_peaks.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include "core/backend/cpu/peak_bursts.hpp"
+#include "core/backend/timeline.hpp"
 
 namespace weft {
 
 namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Of one thread: the best of many turns, as what the others took longer is somebody else's.
 double best_of_thread(Burst burst) {
@@ -20,9 +16,9 @@ double best_of_thread(Burst burst) {
   constexpr double kTurn = 0.001;  // at least
   double best = 0;
   long rounds = 1024;
-  for (double start = now(), before = start; before - start < kAll;) {
+  for (double start = timeline::now(), before = start; before - start < kAll;) {
     const double flops = burst(rounds);
-    const double after = now();
+    const double after = timeline::now();
     best = std::max(best, flops / (after - before));
     if (after - before < kTurn) rounds *= 2;
     before = after;

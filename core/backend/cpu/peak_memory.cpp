@@ -1,6 +1,5 @@
 // The bandwidth of memory: reading, copying and adding arrays far beyond the caches.
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
@@ -11,6 +10,7 @@
 
 #include "core/backend/cpu/peak_bursts.hpp"
 #include "core/backend/cpu_peaks.hpp"
+#include "core/backend/timeline.hpp"
 #include "core/base/error.hpp"
 
 namespace weft {
@@ -19,14 +19,17 @@ namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr double kTime = 0.25;  // seconds for each kind of pass
-constexpr int kLeastTurns = 3;
+// Of an array, by one thread in one turn: about a millisecond, which often passes undisturbed by
+// other programs.
+constexpr std::size_t kSlice = std::size_t{16} << 20;
+constexpr std::size_t kLineFloats = 16;
 
 // Beyond what a last-level cache holds, of which there are 2 to 12 MB for a core, or one of up to
 // some 100 MB for a few. What the system tells of its size is not to be relied on in a virtual
 // machine.
 std::size_t bytes_of_array() {
-  constexpr std::size_t kLeast = std::size_t{128} << 20, kForAThread = std::size_t{16} << 20;
-  return std::max(kLeast, kForAThread * static_cast<std::size_t>(omp_get_max_threads()));
+  constexpr std::size_t kLeast = std::size_t{128} << 20;
+  return std::max(kLeast, kSlice * static_cast<std::size_t>(omp_get_max_threads()));
 }
 
 // Outside of the tensors' allocator, which would keep the memory and count it.
@@ -42,32 +45,44 @@ Array array(std::size_t bytes) {
   return p;
 }
 
-// Calls use(first, last) on each thread for its part, which is the same in every call: pages lie
-// near the thread that touched them first.
-template <class Use>
-double seconds_of(std::size_t count, const Use& use) {
-  const auto start = std::chrono::steady_clock::now();
-#pragma omp parallel
-  {
-    constexpr std::size_t kLine = 16;  // floats
-    const std::size_t lines = count / kLine;
-    const auto threads = static_cast<std::size_t>(omp_get_num_threads());
-    const auto own = static_cast<std::size_t>(omp_get_thread_num());
-    use(lines * own / threads * kLine, lines * (own + 1) / threads * kLine);
-  }
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
+// A thread's part of an array of `count` floats, the same in every pass: pages lie near the thread
+// that touched them first.
+struct Part {
+  std::size_t first, size;
 
-// The best of some turns.
-template <class Use>
-double best_seconds(std::size_t count, const Use& use) {
-  double best = seconds_of(count, use), all = best;
-  for (int i = 1; i < kLeastTurns || all < kTime; ++i) {
-    const double seconds = seconds_of(count, use);
-    best = std::min(best, seconds);
-    all += seconds;
+  explicit Part(std::size_t count)
+      : size(count / static_cast<std::size_t>(omp_get_num_threads()) / kLineFloats * kLineFloats) {
+    first = static_cast<std::size_t>(omp_get_thread_num()) * size;
   }
-  return best;
+};
+
+// Floats passed over per second: all threads call use(first, last) for slices of their parts, one
+// after the other, until the same moment, and the best turns of each are added up.
+template <class Use>
+double best_pass(std::size_t count, const Use& use) {
+  double sum = 0;
+  double end = 0;
+#pragma omp parallel reduction(+ : sum)
+  {
+    const Part part(count);
+    const std::size_t slice = std::min(part.size, kSlice / sizeof(float));
+    const std::size_t slices = part.size / slice;
+#pragma omp single
+    end = timeline::now() + kTime;  // and a barrier
+    double best = 0;
+    double before = timeline::now();
+    for (std::size_t turn = 0; before < end; ++turn) {
+      const std::size_t first = part.first + turn % slices * slice;
+      use(first, first + slice);
+      const double after = timeline::now();
+      // Past the end others may have stopped.
+      if (after < end || turn == 0)
+        best = std::max(best, static_cast<double>(slice) / (after - before));
+      before = after;
+    }
+    sum += best;
+  }
+  return sum;
 }
 
 void sum(const float* x, std::size_t first, std::size_t last) {
@@ -92,25 +107,24 @@ MemoryRates measure_memory() {
   float* const x = arrays[0].get();
   float* const y = arrays[1].get();
   float* const z = arrays[2].get();
+#pragma omp parallel
   for (const Array& a : arrays) {
-    seconds_of(count, [&](std::size_t i, std::size_t last) {
-      std::fill(a.get() + i, a.get() + last, 1.0F);
-    });
+    const Part part(count);
+    std::fill_n(a.get() + part.first, part.size, 1.0F);
   }
-  const double read =
-      best_seconds(count, [&](std::size_t i, std::size_t last) { sum(x, i, last); });
-  const double copy = best_seconds(count, [&](std::size_t i, std::size_t last) {
+  const double read = best_pass(count, [&](std::size_t i, std::size_t last) { sum(x, i, last); });
+  const double copy = best_pass(count, [&](std::size_t i, std::size_t last) {
     for (; i < last; i += 4) _mm_stream_ps(y + i, _mm_load_ps(x + i));
   });
   const __m128 factor = _mm_set1_ps(0.5F);
-  const double triad = best_seconds(count, [&](std::size_t i, std::size_t last) {
+  const double triad = best_pass(count, [&](std::size_t i, std::size_t last) {
     for (; i < last; i += 4) {
       const __m128 scaled = _mm_mul_ps(factor, _mm_load_ps(y + i));
       _mm_stream_ps(z + i, _mm_add_ps(_mm_load_ps(x + i), scaled));
     }
   });
-  const auto bytes = static_cast<double>(size);
-  return {.read = bytes / read, .copy = 2 * bytes / copy, .triad = 3 * bytes / triad};
+  constexpr double kBytes = sizeof(float);
+  return {.read = kBytes * read, .copy = 2 * kBytes * copy, .triad = 3 * kBytes * triad};
 }
 
 }  // namespace weft
