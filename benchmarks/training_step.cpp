@@ -3,7 +3,8 @@
 //
 // Says {"ready": ...} when warm; then every line "N" on stdin makes it run N steps and print one
 // JSON object with their times; at the end of stdin it prints its peak memory. With --profile N it
-// prints instead where the time of N steps goes, and ends.
+// prints instead where the time of N steps goes, and ends. Under mpirun the ranks share the batch
+// (data parallelism); the first one speaks for all.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -31,6 +32,7 @@
 #include "core/nn/init.hpp"
 #include "core/optim/clip.hpp"
 #include "core/optim/optimizer.hpp"
+#include "launch/device.hpp"
 #include "launch/process.hpp"
 #include "launch/profile/table.hpp"
 #include "launch/version.hpp"
@@ -207,8 +209,8 @@ std::unique_ptr<Subject> make_subject(const Options& o, Mesh& mesh) {
 
 class Step {
  public:
-  explicit Step(const Options& o)
-      : mesh_(Mesh::single(o.tensors.device)),
+  Step(const Options& o, const Communicator& world)
+      : mesh_(world.duplicate(), 1, o.tensors.device),
         subject_(make_subject(o, mesh_)),
         parameters_(parameters(subject_->module())),
         buckets_(parameters_, mesh_),
@@ -263,7 +265,7 @@ class Step {
   std::vector<NamedParameter> parameters_;
   GradientBuckets buckets_;
   Optimizer optimizer_;
-  std::mt19937_64 random_{1};
+  std::mt19937_64 random_{1U + static_cast<unsigned>(mesh_.data().rank())};
   std::int64_t updates_ = 0;
 };
 
@@ -320,7 +322,15 @@ void print_profile(Step& step, int steps, const TensorOptions& tensors) {
 
 void run(const Options& options) {
   set_threads(options.threads);
-  Step step(options);
+  const std::unique_ptr<Communicator> world = host_communicator();
+  Options own = options;
+  if (options.batch % world->size() != 0 || options.masked % world->size() != 0) {
+    throw InputError("--batch and --masked must be multiples of the number of ranks");
+  }
+  if (options.profile > 0 && world->size() > 1) throw InputError("--profile is for one rank");
+  own.batch /= world->size();
+  own.masked /= world->size();
+  Step step(own, *world);
   double loss = 0;
   for (int i = 0; i < options.warmup; ++i) loss = step().loss;
   if (options.profile > 0) {
@@ -332,10 +342,15 @@ void run(const Options& options) {
   ready["ready"] = version.substr(0, version.find('\n'));
   ready["parameters"] = step.size();
   ready["loss"] = loss;
-  say(ready);
+  const bool first = world->rank() == 0;
+  if (first) say(ready);
 
-  std::string line;
-  while (std::getline(std::cin, line)) {
+  const auto next_line = [&] {
+    std::string line;
+    if (first) std::getline(std::cin, line);
+    return world->broadcast(line, 0);
+  };
+  for (std::string line = next_line(); !line.empty(); line = next_line()) {
     Json answer;
     answer["seconds"] = Json::array();
     for (int i = std::stoi(line); i > 0; --i) {
@@ -343,19 +358,22 @@ void run(const Options& options) {
       answer["seconds"].push_back(result.seconds);
       answer["loss"] = result.loss;
     }
-    say(answer);
+    if (first) say(answer);
   }
-  say({{"peak_memory", peak_memory(options.tensors.device)}});
+  if (first) say({{"peak_memory", peak_memory(options.tensors.device)}});
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::optional<MpiSession> mpi;  // outlives the error that must end all ranks
   try {
+    mpi.emplace();
     run(parse(argc, argv));
     return 0;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "error: %s\n", e.what());
+    abort_ranks(1);
     return 1;
   }
 }

@@ -38,8 +38,12 @@ Device choose_device(const std::string& wanted, const LaunchedRank& rank, int gp
 
 void open_device(Device device) { backend(device); }
 
-std::unique_ptr<Communicator> host_communicator() {
-  return launched_rank().launcher.empty() ? self_communicator() : mpi_communicator();
+std::unique_ptr<Communicator> host_communicator(const Console* console) {
+  if (launched_rank().launcher.empty()) return self_communicator();
+  return mpi_communicator({.on_no_shared_memory = [&](const std::string& reason) {
+    if (console == nullptr) return;
+    console->warn("what ranks of one host reduce goes through MPI, which is slower: " + reason);
+  }});
 }
 
 std::unique_ptr<Communicator> connect_devices(std::unique_ptr<Communicator> host, Device device,

@@ -20,8 +20,9 @@ Device choose_device(const std::string& wanted, const LaunchedRank& rank, int gp
 // CUDA opens no other. Throws Error when the GPU cannot be used.
 void open_device(Device device);
 
-// All ranks, by MPI; this process alone when no launcher started it.
-std::unique_ptr<Communicator> host_communicator();
+// All ranks, by MPI; this process alone when no launcher started it. With a console, rank 0 warns
+// when ranks of one host cannot share memory.
+std::unique_ptr<Communicator> host_communicator(const Console* console = nullptr);
 
 // The ranks of `host`, connected for tensors of their devices: by NCCL, or through host memory
 // where ranks share a GPU, with a warning. Collective. Throws AgreedInputError when some ranks

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -81,7 +83,20 @@ class Communicator {
 };
 
 std::unique_ptr<Communicator> self_communicator();
-// All ranks that mpirun or srun started. MPI must be initialised (launch/process does it).
-std::unique_ptr<Communicator> mpi_communicator();
+
+struct MpiOptions {
+  // Ranks of one host reduce host tensors through memory that they share. If some cannot, all goes
+  // through MPI; rank 0 then calls this once, with the reason, before mpi_communicator() returns.
+  std::function<void(const std::string&)> on_no_shared_memory = {};
+  bool share_memory = true;
+  std::size_t chunk_bytes = std::size_t{256}
+                            << 10;  // of what is reduced there; see StagedReduction
+  // Ranks that say different things here are taken to be on different hosts: for tests.
+  std::string host = {};
+};
+
+// All ranks that mpirun or srun started; collective. MPI must be initialised (launch/process does
+// it).
+std::unique_ptr<Communicator> mpi_communicator(const MpiOptions& options = {});
 
 }  // namespace weft

@@ -1,13 +1,19 @@
 // Communicator over MPI. MPI sees host memory only: tensors of a GPU are copied there and back, so
 // that several ranks may also share one. Each object owns a duplicated MPI_Comm, so several threads
-// can communicate at once, each through its own.
+// can communicate at once, each through its own. All-reduces among ranks of one host go through
+// memory that these share.
 #include <algorithm>
 #include <climits>
 #include <functional>
 #include <thread>
+#include <utility>
 
 #include <mpi.h>
 
+#include "core/base/hash.hpp"
+#include "parallel/agree.hpp"
+#include "parallel/communication_thread.hpp"
+#include "parallel/host_reduction.hpp"
 #include "parallel/host_staging.hpp"
 #include "parallel/operation.hpp"
 
@@ -54,9 +60,16 @@ std::byte* at_byte(const Tensor& x, std::int64_t first) {
   return static_cast<std::byte*>(x.raw()) + first;
 }
 
+// What a communicator knows of shared memory, and those split from it.
+struct Sharing {
+  int host = 0;  // the same number for ranks that can share memory, another for all others
+  std::size_t chunk_bytes = 0;
+};
+
 class MpiCommunicator final : public Communicator {
  public:
-  explicit MpiCommunicator(MPI_Comm own) : comm_(own) {
+  explicit MpiCommunicator(MPI_Comm own, const Sharing& sharing = {})
+      : comm_(own), sharing_(sharing) {
     MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
     MPI_Comm_rank(comm_, &rank_);
     MPI_Comm_size(comm_, &size_);
@@ -105,6 +118,10 @@ class MpiCommunicator final : public Communicator {
                                      std::chrono::milliseconds time) override;
 
   std::unique_ptr<Communicator> split(int color, int key) const override;
+  std::unique_ptr<BackgroundReducer> background_reducer(Device device) const override;
+
+  // Finds out which ranks can share memory, before the first reduction. Collective.
+  void find_hosts(const MpiOptions& options);
 
  private:
   void check(int code, std::string_view operation, const std::string& what) const {
@@ -115,6 +132,9 @@ class MpiCommunicator final : public Communicator {
   void check(int code, std::string_view operation, const Tensor& x) const {
     if (code != MPI_SUCCESS) check(code, operation, operand(x));
   }
+
+  std::unique_ptr<MpiCommunicator> part(int color, int key) const;
+  void connect_host();
 
   // The operations on host tensors.
   MPI_Datatype reduced_type(std::string_view operation, const Tensor& x) const;
@@ -129,7 +149,10 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm comm_;
   int rank_ = 0;
   int size_ = 1;
-  std::string told_;  // in a roll call: MPI may still read it afterwards
+  Sharing sharing_;
+  bool host_connected_ = false;
+  std::unique_ptr<HostReduction> on_host_;  // none where no ranks share memory
+  std::string told_;                        // in a roll call: MPI may still read it afterwards
 };
 
 // The type of a reduction's arithmetic.
@@ -142,6 +165,9 @@ MPI_Datatype MpiCommunicator::reduced_type(std::string_view operation, const Ten
 
 void MpiCommunicator::reduce(Tensor& x, ReduceOp op) {
   const MPI_Datatype type = reduced_type("all_reduce", x);
+  if (x.numel() == 0) return;
+  connect_host();
+  if (on_host_) return on_host_->all_reduce(x, op);
   const auto width = static_cast<std::int64_t>(size_of(x.dtype()));
   if (width == 2) return reduce_wide(x, op);
   for_pieces(x.numel(), kReducePiece, [&](std::int64_t first, int count) {
@@ -276,17 +302,53 @@ std::vector<std::string> MpiCommunicator::roll_call(const std::string& word,
   return words;
 }
 
-std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) const {
+std::unique_ptr<MpiCommunicator> MpiCommunicator::part(int color, int key) const {
   MPI_Comm part = MPI_COMM_NULL;
   check(MPI_Comm_split(comm_, color, key, &part), "split", fmt::format("color {}", color));
-  auto group = std::make_unique<MpiCommunicator>(part);
+  return std::make_unique<MpiCommunicator>(part, sharing_);
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) const {
+  std::unique_ptr<MpiCommunicator> group = part(color, key);
   if (group->size() == 1) return self_communicator();
   return group;
 }
 
+// Connected here, not in the first reduction: its thread then makes no groups while the caller may
+// be making others.
+std::unique_ptr<BackgroundReducer> MpiCommunicator::background_reducer(Device) const {
+  std::unique_ptr<MpiCommunicator> own = part(0, rank_);
+  own->connect_host();
+  return std::make_unique<CommunicationThread>(std::move(own));
+}
+
+// At the first reduction: many a group only agrees on small values.
+void MpiCommunicator::connect_host() {
+  if (std::exchange(host_connected_, true)) return;
+  on_host_ = HostReduction::connect(*this, sharing_.host, sharing_.chunk_bytes);
+}
+
+void MpiCommunicator::find_hosts(const MpiOptions& options) {
+  sharing_ = {.host = rank_, .chunk_bytes = options.chunk_bytes};
+  if (!options.share_memory) return;
+  try {
+    std::string place;
+    agree(*this, [&] { place = memory_sharing_place() + "\n" + options.host; });
+    Tensor own({sizeof(std::uint64_t)}, DType::u8), all({size_, own.numel()}, DType::u8);
+    *static_cast<std::uint64_t*>(own.raw()) = xxh3_64(std::as_bytes(std::span(place)));
+    gather(all, own);
+    const auto* first = static_cast<const std::uint64_t*>(all.raw());
+    const int host = static_cast<int>(std::find(first, first + size_, first[rank_]) - first);
+    agree(*this, [&] { share_memory(*split(host, rank_), 4096); });
+    sharing_.host = host;
+  } catch (const AgreedError& e) {
+    if (rank_ == 0 && options.on_no_shared_memory) options.on_no_shared_memory(e.what());
+  }
+}
+
 }  // namespace
 
-std::unique_ptr<Communicator> mpi_communicator() {
+std::unique_ptr<Communicator> mpi_communicator(const MpiOptions& options) {
   int initialized = 0;
   int threads = MPI_THREAD_SINGLE;
   MPI_Initialized(&initialized);
@@ -302,6 +364,7 @@ std::unique_ptr<Communicator> mpi_communicator() {
   }
   auto world = std::make_unique<MpiCommunicator>(own);
   if (world->size() == 1) return self_communicator();
+  world->find_hosts(options);
   return world;
 }
 

@@ -82,7 +82,7 @@ int doctor_command(const Arguments& arguments) {
   print(findings(), arguments, console);
   if (!measures(arguments)) return kDone;
 
-  auto world = host_communicator();
+  auto world = host_communicator(&console);
   Device device;
   agree(*world, [&] {
     if (arguments.flag("comm") && world->size() == 1) {

@@ -259,7 +259,7 @@ void print_config(Config config, const Arguments& arguments, int ranks, const Co
 
 int pretrain_command(const Arguments& arguments) {
   const Console console = make_console(arguments);
-  auto world = host_communicator();
+  auto world = host_communicator(&console);
   Config config;
   agree(*world, [&] { config = read_arguments(arguments); });
   if (arguments.flag("print-config")) {

@@ -1,5 +1,6 @@
-// What every communicator must do: one suite for the self communicator, MPI and NCCL, with host and
-// GPU tensors, on as many ranks as the program was started with.
+// What every communicator must do: one suite for the self communicator, MPI (with and without
+// memory that ranks share, on one host and on several pretended ones) and NCCL, with host and GPU
+// tensors, on as many ranks as the program was started with.
 #include "parallel/communicator.hpp"
 
 #include <cmath>
@@ -7,6 +8,7 @@
 #include <thread>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
@@ -40,15 +42,34 @@ std::vector<std::int64_t> sizes_for(DType dtype, bool large_too = true) {
 
 enum class Via { self, mpi, nccl };
 
+// Which ranks share memory.
+enum class Hosts { one, no_sharing, two, two_unequal };
+
 struct Variant {
   std::string name;
   Via via;
   bool gpu_tensors;
+  Hosts hosts = Hosts::one;
 };
+
+std::unique_ptr<Communicator> connect(Hosts hosts) {
+  if (hosts == Hosts::one) return mpi_communicator();
+  if (hosts == Hosts::no_sharing) return mpi_communicator({.share_memory = false});
+  const int rank = mpi_communicator()->rank();
+  const int host = hosts == Hosts::two ? rank % 2 : rank == 1;
+  // Chunks as small as pages, so that the same sizes take many.
+  return mpi_communicator({.chunk_bytes = 4096, .host = std::to_string(host)});
+}
 
 // Where there is a GPU under test, several ranks share one through MPI, and have one each for NCCL.
 std::vector<Variant> variants() {
-  if (on_cpu()) return {{"self", Via::self, false}, {"mpi", Via::mpi, false}};
+  if (on_cpu()) {
+    return {{"self", Via::self, false},
+            {"mpi", Via::mpi, false},
+            {"mpi_without_shared_memory", Via::mpi, false, Hosts::no_sharing},
+            {"mpi_two_hosts", Via::mpi, false, Hosts::two},
+            {"mpi_two_unequal_hosts", Via::mpi, false, Hosts::two_unequal}};
+  }
   return {{"self_gpu", Via::self, true},
           {"mpi", Via::mpi, false},
           {"mpi_gpu", Via::mpi, true},
@@ -59,7 +80,7 @@ std::vector<Variant> variants() {
 class CommunicatorTest : public testing::TestWithParam<Variant> {
  protected:
   void SetUp() override {
-    c = GetParam().via == Via::self ? self_communicator() : mpi_communicator();
+    c = GetParam().via == Via::self ? self_communicator() : connect(GetParam().hosts);
     if (GetParam().gpu_tensors) device = {DeviceType::cuda, 0};
     if (GetParam().via != Via::nccl) return;
     if (!a_gpu_for_each_rank(*c)) GTEST_SKIP() << "needs a GPU for each rank";
@@ -339,6 +360,30 @@ TEST(MpiCommunicator, AMessageOfAnotherLengthIsAnError) {
       EXPECT_THROW(c->receive(x, 0), Error) << sent;
     }
   }
+}
+
+TEST(MpiCommunicatorOnCpu, GoesThroughMpiWhereMemoryCannotBeShared) {
+  const auto all = mpi_communicator();
+  const int last = all->size() - 1;
+  if (last == 0) GTEST_SKIP() << "needs two ranks";
+  std::vector<std::string> told;
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  if (all->rank() == last) setrlimit(RLIMIT_NOFILE, &none);
+  const auto c = mpi_communicator(
+      {.on_no_shared_memory = [&](const std::string& reason) { told.push_back(reason); }});
+  setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_EQ(told.size(), all->rank() == 0 ? 1U : 0U);
+  if (all->rank() == 0) {
+    const std::string who = "[rank " + std::to_string(last) + " on ";
+    EXPECT_EQ(told[0].rfind(who, 0), 0U) << told[0];
+    EXPECT_NE(told[0].find("Too many open files"), std::string::npos) << told[0];
+  }
+  Tensor x = to_tensor(std::vector<float>(5000, 2.0F), {5000});
+  c->duplicate()->all_reduce(x, ReduceOp::sum);
+  EXPECT_EQ(to_vector(x), std::vector<float>(5000, 2.0F * static_cast<float>(all->size())));
 }
 
 }  // namespace
