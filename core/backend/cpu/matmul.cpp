@@ -1,7 +1,9 @@
-// Matrix products by oneDNN.
+// Matrix products by oneDNN, or by tiles of our own.
+#include "core/backend/cpu/bf16_product.hpp"
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cpu/loops.hpp"
 #include "core/backend/cpu/onednn_state.hpp"
+#include "core/backend/cpu/product_choice.hpp"
 #include "core/tensor/memory_use.hpp"
 
 namespace weft {
@@ -21,11 +23,10 @@ ProductShape shape_of(const Tensor& c, const Tensor& a, const Tensor& b, const M
   s.b_row = args.transpose_b ? 1 : s.n;
   s.b_column = args.transpose_b ? s.k : 1;
   s.c_row = s.n;
-  s.dtype = a.dtype();
+  s.dtype = b.dtype();
   s.c_dtype = c.dtype();
   s.accumulate = args.accumulate;
   s.bias = static_cast<bool>(args.bias);
-  s.packed_b = args.b_is_weight && cpu_prefers_packed_weights(b.dtype());
   s.threads = omp_in_parallel() ? 1 : omp_get_max_threads();
   assert(a.numel() == s.m * s.k && b.numel() == s.k * s.n && a.dtype() == b.dtype());
   assert(c.dtype() == a.dtype() || c.dtype() == DType::f32);
@@ -48,8 +49,18 @@ void product_of_nothing(CpuBackend& cpu, Tensor& c, const MatmulArgs& args) {
 void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) {
   assert(!args.before_activation);
   const MemoryScope scratch_scope(MemoryUse::workspace);
+  ProductShape shape = shape_of(c, a, b, args);
+  const ProductKernel kernel = choose_product_kernel(shape, args.b_is_weight);
+  assert(!args.a_sums || args.transpose_a);
+  if (kernel == ProductKernel::bf16_tiles) {
+    const auto data = [](const Tensor& x) { return x ? x.data<bfloat16>() : nullptr; };
+    return bf16_product(shape, {.c = c.raw(),
+                                .a = data(a),
+                                .b = data(b),
+                                .bias = data(args.bias),
+                                .a_sums = args.a_sums ? args.a_sums.data<float>() : nullptr});
+  }
   if (args.a_sums) {
-    assert(args.transpose_a);
     Tensor sums = args.a_sums;
     sum_rows(sums, a);
   }
@@ -75,9 +86,9 @@ void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const Matmu
     return;
   }
 
-  const std::shared_ptr<const Product> product = onednn_->products.get(shape_of(c, a, b, args));
-  const bool pack = args.b_is_weight && cpu_prefers_packed_weights(b.dtype());
-  const Tensor packed = pack ? onednn_->packed.get(b, product) : b;
+  shape.packed_b = kernel == ProductKernel::onednn_packed;
+  const std::shared_ptr<const Product> product = onednn_->products.get(shape);
+  const Tensor packed = shape.packed_b ? onednn_->packed.get(b, product) : b;
   const auto scratch_bytes = static_cast<std::int64_t>(product->scratch_bytes());
   const Tensor scratch = scratch_bytes > 0 ? Tensor({scratch_bytes}, DType::u8) : Tensor{};
   product->run(c.raw(), a.raw(), packed.raw(), args.bias.raw(), scratch.raw());

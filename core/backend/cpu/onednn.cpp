@@ -61,9 +61,9 @@ bool cpu_has_bf16() {
   return has;
 }
 
-bool cpu_prefers_packed_weights(DType dtype) {
-  static const bool amx = effective_isa_has(dnnl::cpu_isa::avx512_core_amx);
-  return amx && dtype == DType::bf16;
+bool cpu_has_amx() {
+  static const bool has = effective_isa_has(dnnl::cpu_isa::avx512_core_amx);
+  return has;
 }
 
 struct Product::Impl {

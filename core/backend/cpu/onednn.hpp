@@ -15,9 +15,8 @@ namespace weft {
 // is slower than in f32 (AVX-512), so kernels convert and compute in f32. DNNL_MAX_CPU_ISA counts.
 bool cpu_has_bf16();
 
-// Whether reordering a weight before multiplying by it pays: with AMX tiles, so we expect, in bf16.
-// Elsewhere it gains 1-5% (measured on Zen 4) and would double the weights' memory.
-bool cpu_prefers_packed_weights(DType dtype);
+// Whether it has tile registers, AMX, which oneDNN then uses.
+bool cpu_has_amx();
 
 // c[m, n] = a[m, k] b[k, n] (+ bias[n]) (+ c). Strides count elements; c's columns are adjacent.
 struct ProductShape {
