@@ -51,6 +51,7 @@ struct Options {
   std::int64_t batch = 8, length = 128, masked = 154;
   std::int64_t layers = 0;  // 0: the model's own number
   int threads = 0, warmup = 3, profile = 0;
+  bool graph = false;  // of the device: forward and backward captured, and done again
   TensorOptions tensors;
 
   bool is_gpt2() const { return model == "gpt2-124m"; }
@@ -72,6 +73,8 @@ Options parse(int argc, char** argv) {
       o.threads = std::stoi(value);
     } else if (name == "--warmup") {
       o.warmup = std::stoi(value);
+    } else if (name == "--graph" && (value == "on" || value == "off")) {
+      o.graph = value == "on";
     } else if (name == "--profile") {
       o.profile = std::stoi(value);
     } else if (name == "--precision" && (value == "fp32" || value == "bf16")) {
@@ -97,7 +100,21 @@ class Subject {
   virtual ~Subject() = default;
   virtual Module& module() = 0;
   virtual void draw_batch(std::mt19937_64& random) = 0;  // on the host, outside the timed step
+  virtual void upload() = 0;                             // always to the same memory
   virtual Var mean_loss(Pass& pass) = 0;
+};
+
+// A tensor drawn on the host, and its place on the device.
+struct Drawn {
+  Tensor host, device;
+
+  void upload(Device to) {
+    if (device && to.type == DeviceType::cuda) {
+      backend(to).upload(device, host);
+    } else {
+      device = to_device(host, to);
+    }
+  }
 };
 
 class BertSubject final : public Subject {
@@ -106,10 +123,23 @@ class BertSubject final : public Subject {
       : options_(o), model_(make_model(keys(o), mesh, o.tensors.dtype, kSeed)) {}
 
   Module& module() override { return *model_; }
-  void draw_batch(std::mt19937_64& random) override { batch_ = random_batch(random); }
+  void draw_batch(std::mt19937_64& random) override {
+    const Batch batch = random_batch(random);
+    ids_.host = batch.ids_BT;
+    types_.host = batch.type_ids_BT;
+    places_.host = batch.masked_places_N;
+    targets_.host = batch.masked_targets_N;
+  }
+  void upload() override {
+    for (Drawn* x : {&ids_, &types_, &places_, &targets_}) x->upload(options_.tensors.device);
+  }
   Var mean_loss(Pass& pass) override {
-    const LossTerm mlm = model_->losses(to_device(batch_, options_.tensors.device), pass).front();
-    return scale(mlm.sum, 1.0F / static_cast<float>(options_.masked));
+    const Batch batch{.ids_BT = ids_.device,
+                      .type_ids_BT = types_.device,
+                      .masked_places_N = places_.device,
+                      .masked_targets_N = targets_.device};
+    return scale(model_->losses(batch, pass).front().sum,
+                 1.0F / static_cast<float>(options_.masked));
   }
 
  private:
@@ -155,7 +185,7 @@ class BertSubject final : public Subject {
 
   Options options_;
   std::unique_ptr<PretrainingModel> model_;
-  Batch batch_;
+  Drawn ids_, types_, places_, targets_;
 };
 
 class Gpt2Subject final : public Subject {
@@ -167,14 +197,15 @@ class Gpt2Subject final : public Subject {
 
   Module& module() override { return model_; }
   void draw_batch(std::mt19937_64& random) override {
-    ids_BT_ = words(random, {options_.batch, options_.length});
-    targets_N_ = words(random, {options_.batch * options_.length});
+    ids_BT_.host = words(random, {options_.batch, options_.length});
+    targets_N_.host = words(random, {options_.batch * options_.length});
+  }
+  void upload() override {
+    for (Drawn* x : {&ids_BT_, &targets_N_}) x->upload(options_.tensors.device);
   }
   Var mean_loss(Pass& pass) override {
-    const Device device = options_.tensors.device;
-    const Var sum =
-        model_.loss(to_device(ids_BT_, device), places_BT_, to_device(targets_N_, device), pass);
-    return scale(sum, 1.0F / static_cast<float>(targets_N_.numel()));
+    const Var sum = model_.loss(ids_BT_.device, places_BT_, targets_N_.device, pass);
+    return scale(sum, 1.0F / static_cast<float>(options_.batch * options_.length));
   }
 
  private:
@@ -199,7 +230,8 @@ class Gpt2Subject final : public Subject {
 
   Options options_;
   Gpt2 model_;
-  Tensor places_BT_, ids_BT_, targets_N_;
+  Tensor places_BT_;
+  Drawn ids_BT_, targets_N_;
 };
 
 std::unique_ptr<Subject> make_subject(const Options& o, Mesh& mesh) {
@@ -214,7 +246,8 @@ class Step {
         subject_(make_subject(o, mesh_)),
         parameters_(parameters(subject_->module())),
         buckets_(parameters_, mesh_),
-        optimizer_(parameters_, {}) {}
+        optimizer_(parameters_, {}),
+        wants_graph_(o.graph) {}
 
   struct Result {
     double seconds = 0, loss = 0;
@@ -224,16 +257,13 @@ class Step {
     subject_->draw_batch(random_);
     const Range range(kStepRange);
     const auto start = std::chrono::steady_clock::now();
-    Pass pass{.training = true, .seed = kSeed, .step = static_cast<std::uint32_t>(updates_)};
-    buckets_.zero();
-    const Var loss = forward(pass);
-    {
-      const Range backward_range("backward");
-      backward(loss, {}, buckets_.hook(true));
-      buckets_.finish();
-    }
+    subject_->upload();
+    number_.host = Tensor({1}, DType::i32);
+    *number_.host.data<std::int32_t>() = static_cast<std::int32_t>(updates_);
+    number_.upload(mesh_.device());
+    issue_or_replay();
     update();
-    const double value = to_host(loss.value()).data<float>()[0];  // waits for the whole step
+    const double value = to_host(loss_).data<float>()[0];  // waits for the whole step
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     return {.seconds = taken.count(), .loss = value};
   }
@@ -245,6 +275,24 @@ class Step {
   }
 
  private:
+  void issue() {
+    Pass pass{.training = true, .seed = kSeed, .step_on_device = number_.device};
+    buckets_.zero();
+    const Var loss = forward(pass);
+    loss_ = loss.value();
+    const Range backward_range("backward");
+    backward(loss, {}, buckets_.hook(true));
+    buckets_.finish();
+  }
+  // The first two steps choose algorithms and plan, which cannot be captured.
+  void issue_or_replay() {
+    if (!wants_graph_ || updates_ < 2) return issue();
+    if (!graph_) {
+      buckets_.zero();
+      graph_ = backend(mesh_.device()).capture([&] { issue(); });
+    }
+    graph_->replay();
+  }
   Var forward(Pass& pass) {
     const Range range("forward");
     return subject_->mean_loss(pass);
@@ -267,6 +315,10 @@ class Step {
   Optimizer optimizer_;
   std::mt19937_64 random_{1U + static_cast<unsigned>(mesh_.data().rank())};
   std::int64_t updates_ = 0;
+  Drawn number_;  // of the step: of the dropouts' keys
+  Tensor loss_;
+  bool wants_graph_;
+  std::unique_ptr<DeviceGraph> graph_;
 };
 
 void say(const Json& json) { std::cout << json.dump() << std::endl; }

@@ -53,7 +53,7 @@ class Communicator {
   // Whether what is called for tensors on a GPU is work of its streams alone, which a graph can
   // capture and do again.
   virtual bool capturable() const { return size() == 1; }
-  // A graph with captured operations was launched: it ends, or fails, as an operation does.
+  // A graph with captured operations was launched: from now on it has the time of one operation.
   virtual void watch_replay() {}
 
   // Control plane: small host values, whatever the device.

@@ -92,10 +92,10 @@ def start_workers(options, precision):
     environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
     torch_command = [options.python, os.path.join(HERE, "torch_worker.py"), *shape]
     print(f"{precision}: starting and warming up Weft, PyTorch eager, PyTorch compiled ...", file=sys.stderr)
-    workers = [
-        Worker("weft", [options.weft, *shape], environment),
-        Worker("pytorch eager", torch_command, environment),
-    ]
+    workers = [Worker("weft", [options.weft, *shape], environment)]
+    if options.device == "cuda":
+        workers.append(Worker("weft as a graph", [options.weft, *shape, "--graph", "on"], environment))
+    workers.append(Worker("pytorch eager", torch_command, environment))
     if not options.no_compile:
         workers.append(Worker("pytorch compiled", [*torch_command, "--compile"], environment))
     return workers
@@ -113,18 +113,19 @@ def compare(options, precision):
         print(f"{precision}: round {number + 1} of {options.rounds}: {medians}", file=sys.stderr)
     for worker in workers:
         worker.finish()
-    weft_worker = workers[0]
     sides = [w.summary() for w in workers]
     losses = [s["last_loss"] for s in sides]
     if max(losses) - min(losses) > 0.3:  # random words: all stay near log(vocabulary)
         sys.exit(f"error: the sides do not train the same: their losses are {losses}")
-    weft, torch = sides[0], min(sides[1:], key=lambda s: s["median_s"])
-    least_torch_memory = min(s["peak_memory"] for s in sides[1:])
+    own = [s for s in sides if s["name"].startswith("weft")]
+    others = [s for s in sides if s not in own]
+    weft, torch = (min(group, key=lambda s: s["median_s"]) for group in (own, others))
+    least_torch_memory = min(s["peak_memory"] for s in others)
     return {
         "precision": precision,
         "parameters": counts.pop(),
-        "device": weft_worker.about["device"],
-        "peak_flops": 1e12 * options.peak_tflops or weft_worker.about.get("peak_flops", 0),
+        "device": workers[0].about["device"],
+        "peak_flops": 1e12 * options.peak_tflops or workers[0].about.get("peak_flops", 0),
         "sides": sides,
         "best_pytorch": torch["name"],
         "speed_ratio": torch["median_s"] / weft["median_s"],

@@ -109,9 +109,8 @@ class Backend {
   // Calls issue(), and keeps the work that it issues to the device instead of doing it: replay()
   // does it, at the price of one call. What changes from one replay to the next is in tensors that
   // were there before, and uploaded to before a replay: issue() itself can neither upload nor
-  // download. Tensors that it makes hold what the last replay left in
-  // them. Throws Error on a device without graphs and when a call cannot be captured; then nothing
-  // is kept.
+  // download. Tensors that it makes hold what the last replay left in them. Throws Error on a
+  // device without graphs and when a call cannot be captured; then the device keeps nothing of it.
   virtual std::unique_ptr<DeviceGraph> capture(const std::function<void()>& issue) = 0;
 
   // ---- elementwise -----------------------------------------------------------------------------
@@ -138,7 +137,7 @@ class Backend {
   virtual void matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) = 0;
   // Whether products have this function for MatmulArgs::activation: elsewhere it is faster to leave
   // the bias to bias_activation_forward.
-  virtual bool fuses_activation(Activation f) const = 0;
+  virtual bool fuses_activation(Activation f, DType dtype) const = 0;
 
   // out [B, T, h d] from qkv [B, T, 3 h d] (all q, then all k, then all v); lse_BhT f32 holds the
   // row's log-sum-exp of the masked, scaled scores. Nothing of size T x T is kept.

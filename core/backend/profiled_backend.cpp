@@ -18,11 +18,24 @@ const char* product_name(const MatmulArgs& args) {
   return args.transpose_b ? "matmul A B^T" : "matmul A B";
 }
 
+class Silence {
+ public:
+  explicit Silence(bool& flag) : flag_(flag), before_(flag) { flag = true; }
+  ~Silence() { flag_ = before_; }
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+
+ private:
+  bool& flag_;
+  bool before_;
+};
+
 }  // namespace
 
 template <class Call, class Describe>
 void ProfiledBackend::record(const Call& call, const Describe& describe) {
-  if (capturing_) return call();
+  if (silent_) return call();
+  const Silence within(silent_);  // a call that makes others is told as one
   const double begin = timeline::now();
   if (timer_) {
     if (unsettled_.empty()) first_mark_ = begin;
@@ -68,12 +81,7 @@ void ProfiledBackend::settle() {
 }
 
 std::unique_ptr<DeviceGraph> ProfiledBackend::capture(const std::function<void()>& issue) {
-  struct Capturing {
-    explicit Capturing(bool& flag) : flag(flag) { flag = true; }
-    ~Capturing() { flag = false; }
-    bool& flag;
-  };
-  const Capturing capturing(capturing_);
+  const Silence while_capturing(silent_);
   return inner_.capture(issue);
 }
 

@@ -23,7 +23,9 @@ class ProfiledBackend final : public Backend {
 
   void upload(Tensor& device, const Tensor& host) override;
   void download(std::span<Tensor> hosts, std::span<const Tensor> devices) override;
-  bool fuses_activation(Activation f) const override { return inner_.fuses_activation(f); }
+  bool fuses_activation(Activation f, DType dtype) const override {
+    return inner_.fuses_activation(f, dtype);
+  }
   // What is captured is not done, and what is replayed makes no calls: no time is told.
   std::unique_ptr<DeviceGraph> capture(const std::function<void()>& issue) override;
   void synchronize() override;
@@ -88,7 +90,7 @@ class ProfiledBackend final : public Backend {
   std::unique_ptr<DeviceTimer> timer_;
   std::vector<Span> unsettled_;  // between two marks each
   double first_mark_ = 0;
-  bool capturing_ = false;
+  bool silent_ = false;  // calls are not recorded
 };
 
 }  // namespace weft

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/backend/transfer.hpp"
+#include "core/base/error.hpp"
 
 namespace weft {
 
@@ -50,7 +51,10 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::
   }
   const bool fixed_shapes = masked_places > 0;
   if (fixed_shapes) {
-    assert(static_cast<std::int64_t>(places.size()) <= masked_places);
+    if (static_cast<std::int64_t>(places.size()) > masked_places) {
+      throw Error(std::to_string(places.size()) + " masked tokens in a batch that has room for " +
+                  std::to_string(masked_places));
+    }
     places.resize(static_cast<std::size_t>(masked_places), -1);
     targets.resize(static_cast<std::size_t>(masked_places), -1);
   }

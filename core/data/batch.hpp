@@ -29,8 +29,8 @@ struct Batch {
 };
 
 // Samples to tensors on the CPU, every row padded to `seq_length`. `first_sample` as in Batch. With
-// masked_places > 0, which no batch may exceed, the shapes do not depend on what is in the samples:
-// N is filled up to it, and the mask is always there.
+// masked_places > 0 the shapes do not depend on what is in the samples: N is filled up to it, and
+// the mask is always there; throws Error when more are masked.
 Batch make_batch(std::span<const Sample> samples, std::int64_t seq_length, std::int32_t pad_id,
                  std::int64_t first_sample, std::int64_t masked_places = 0);
 

@@ -68,7 +68,7 @@ Var linear(const Var& x, const Var& w, const Var& bias) {
 
 // With u = x w^T + bias: du = dy f'(u), the rest as of y = u.
 Var linear_activation(const Var& x, const Var& w, const Var& bias, Activation f) {
-  if (!bias || !backend(x.value()).fuses_activation(f))
+  if (!bias || !backend(x.value()).fuses_activation(f, x.dtype()))
     return bias_activation(linear(x, w), bias, f);
   check(x, w, bias);
   Tensor y(x.shape().with_last(w.shape()[0]), x.dtype(), x.value().device());

@@ -95,12 +95,12 @@ TrainingStep::Inputs TrainingStep::inputs_of(const std::vector<Batch>& batches,
   return in;
 }
 
-TrainingStep::Inputs TrainingStep::to_device(const Inputs& host) const {
+TrainingStep::Inputs TrainingStep::on_device(const Inputs& host) const {
   const Device device = mesh_.device();
   Inputs in{.batches = {},
-            .step = weft::to_device(host.step, device),
-            .term_weights = weft::to_device(host.term_weights, device)};
-  for (const Batch& batch : host.batches) in.batches.push_back(weft::to_device(batch, device));
+            .step = to_device(host.step, device),
+            .term_weights = to_device(host.term_weights, device)};
+  for (const Batch& batch : host.batches) in.batches.push_back(to_device(batch, device));
   return in;
 }
 
@@ -168,7 +168,8 @@ StepResult TrainingStep::take(const std::vector<Batch>& batches, const StepFacts
     if (graph_) {
       upload(host);
     } else {
-      graph_inputs_ = to_device(host);
+      graph_inputs_ = on_device(host);
+      buckets_.zero();  // the gradients of the step before are no memory of the graph's
       graph_ = backend(mesh_.device()).capture([&] { graph_outputs_ = issue(graph_inputs_); });
     }
     const Range range("graph");
@@ -176,7 +177,7 @@ StepResult TrainingStep::take(const std::vector<Batch>& batches, const StepFacts
     mesh_.world().watch_replay();
     out = graph_outputs_;
   } else {
-    out = issue(to_device(host));
+    out = issue(on_device(host));
     ++uncaptured_steps_;
   }
 

@@ -77,7 +77,7 @@ class TrainingStep {
 
   static Inputs inputs_of(const std::vector<Batch>& batches, const StepFacts& facts,
                           std::int64_t step, double loss_scale);
-  Inputs to_device(const Inputs& host) const;
+  Inputs on_device(const Inputs& host) const;
   void upload(const Inputs& host);
   Outputs issue(const Inputs& in);
 

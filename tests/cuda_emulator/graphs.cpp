@@ -1,5 +1,6 @@
 // Capturing streams into graphs, and launching these.
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <utility>
@@ -77,7 +78,11 @@ void run_graph(const CUgraph_st& graph) {
   streams.run_all(copies[graph.origin], lock);
 }
 
+std::atomic<long> launches = 0;
+
 }  // namespace
+
+long cuda_emulator::graph_launches() { return launches; }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode) {
   Streams& streams = Streams::instance();
@@ -135,7 +140,10 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
   return cudaSuccess;
 }
 
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph,
+                                 unsigned long long flags) {
+  if (flags != 0 && flags != cudaGraphInstantiateFlagUseNodePriority)
+    return failed(cudaErrorInvalidValue);
   *exec = new CUgraphExec_st{std::make_shared<const CUgraph_st>(*graph)};
   return cudaSuccess;
 }
@@ -154,6 +162,7 @@ cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  ++launches;
   return append_work(stream, "graph", [graph = exec->graph] { run_graph(*graph); });
 }
 

@@ -63,7 +63,8 @@ struct Report {
   std::vector<std::pair<std::string, std::string>> failures;  // tests, and why
   std::string test;
 
-  // One line per kernel, per barrier and test, and per failure, and one of the host's waits; the
+  // One line per kernel, per barrier and test, and per failure, one each of the host's
+  // waits and of launched graphs; the
   // fields are separated by tabs.
   void write(const std::string& folder) {
     const std::string path =
@@ -82,6 +83,7 @@ struct Report {
       std::fprintf(out, "failure\t%s\t%s\t%s\n", program_invocation_short_name, failed.c_str(),
                    why.c_str());
     std::fprintf(out, "waits\t%ld\n", host_waits());
+    std::fprintf(out, "graphs\t%ld\n", graph_launches());
     std::fclose(out);
   }
 };

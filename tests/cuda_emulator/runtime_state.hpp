@@ -32,6 +32,8 @@ cudaError_t enqueue(cudaStream_t stream, std::string name, std::function<void()>
 // How often the host waited for a device, an event or a stream that was not done yet. As emulated
 // work runs late, that is whenever a GPU could have been behind the host.
 long host_waits();
+// How often a graph was launched.
+long graph_launches();
 
 // Runs all work of all streams.
 void run_everything();

@@ -105,10 +105,13 @@ same_weights "bf16, deterministic: steps captured as a graph, weights" fixed_cap
 if command -v mpirun >/dev/null; then
   for layout in "2 1" "2 2"; do
     read -r ranks tensor <<<"$layout"
-    run=ranks$ranks-tensor$tensor
-    mpirun --allow-run-as-root --oversubscribe --bind-to none -np "$ranks" \
-      "$weft" pretrain run.yaml --device cuda --quiet --set run.dir="$run" --set parallel.tensor="$tensor" \
-      --set train.micro_batch=2 >"$run.log" 2>&1 || { echo "FAILED: $run"; cat "$run.log"; exit 1; }
-    compare "fp32: $ranks ranks, $tensor of them a tensor group" "$run" on_gpu 1e-5
+    for graph in false true; do # with a GPU for each rank; others go without a graph
+      run=ranks$ranks-tensor$tensor-graph-$graph
+      mpirun --allow-run-as-root --oversubscribe --bind-to none -np "$ranks" \
+        "$weft" pretrain run.yaml --device cuda --quiet --set run.dir="$run" --set parallel.tensor="$tensor" \
+        --set train.micro_batch=2 --set train.cuda_graph=$graph >"$run.log" 2>&1 ||
+        { echo "FAILED: $run"; cat "$run.log"; exit 1; }
+      compare "fp32: $ranks ranks, tensor groups of $tensor, cuda_graph $graph" "$run" on_gpu 1e-5
+    done
   done
 fi

@@ -30,7 +30,7 @@ class CpuBackend final : public Backend {
                                 const Tensor& bias, Activation f) override;
   void dropout(Tensor& y, const Tensor& x, const Dropout& dropout) override;
   void matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) override;
-  bool fuses_activation(Activation) const override { return false; }
+  bool fuses_activation(Activation, DType) const override { return false; }
   void attention_forward(Tensor& out, Tensor& lse_BhT, const Tensor& qkv,
                          const AttentionArgs& args) override;
   void attention_backward(Tensor& dqkv, const Tensor& dout, const Tensor& qkv, const Tensor& out,

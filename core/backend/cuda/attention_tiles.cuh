@@ -171,7 +171,7 @@ template <int D>
 __device__ void draw_keep(unsigned (&keep)[kTile<D>], const AttentionParams& p,
                           AttentionPlace place, std::int64_t first_query, std::int64_t first_key) {
   if (p.drop_threshold == 0) return;
-  const PhiloxKey key = in_step(p.dropout_key, p.dropout_step);
+  const PhiloxKey key = key_in_step(p.dropout_key, p.dropout_step);
   const std::int64_t head = p.first_head + place.b * p.total_heads + place.h;
   for (int r = 0; r < kOwn<D>; ++r) {
     const std::int64_t query = first_query + own_row(r);

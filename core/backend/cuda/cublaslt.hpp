@@ -64,8 +64,7 @@ class LtProduct {
 
   // Why there is no algorithm for it; CUBLAS_STATUS_SUCCESS when there is one.
   cublasStatus_t status() const { return status_; }
-  // From the second run on, while there is a choice: many shapes follow the data, as those of the
-  // masked tokens, and come once.
+  // From the second run on, while there is a choice: a shape that comes once is not worth it.
   bool worth_timing() const { return has_run_ && candidates_.size() > 1; }
   std::size_t workspace_bytes() const;  // for any of its algorithms
 
@@ -105,7 +104,7 @@ class LtProducts {
   LtProduct& get(const LtSignature& signature, int wanted);
 
  private:
-  // Shapes that follow the data (the number of masked tokens) would otherwise pile up.
+  // Shapes that follow the data, as those of texts that are run through a model, pile up.
   static constexpr std::size_t kCapacity = 4096;
 
   struct Hash {

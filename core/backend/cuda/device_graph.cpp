@@ -9,7 +9,7 @@ namespace {
 
 class CudaGraph final : public DeviceGraph {
  public:
-  // Between the two constructors' steps the stream captures; end() makes a graph of it.
+  // From here to end() the stream captures.
   CudaGraph(CudaAllocator& allocator, cudaStream_t stream) : pool_(allocator), stream_(stream) {
     // Relaxed: memory is allocated meanwhile, and other threads call CUDA.
     check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed), "beginning a capture");
@@ -22,7 +22,9 @@ class CudaGraph final : public DeviceGraph {
     pool_.close();
     cudaGraph_t graph = nullptr;
     check_cuda(cudaStreamEndCapture(stream_, &graph), "ending a capture");
-    const cudaError_t code = cudaGraphInstantiate(&executable_, graph, 0);
+    // Work keeps the priority of the stream it was captured from: sums over ranks go first.
+    const cudaError_t code =
+        cudaGraphInstantiate(&executable_, graph, cudaGraphInstantiateFlagUseNodePriority);
     cudaGraphDestroy(graph);
     check_cuda(code, "making a graph of what was captured");
   }

@@ -7,6 +7,7 @@
 
 #include <cuda_runtime.h>
 
+#include "core/base/philox.hpp"
 #include "core/tensor/dtype.hpp"
 
 #ifdef __CUDA_ARCH__
@@ -28,6 +29,14 @@ inline constexpr unsigned kAllLanes = 0xFFFFFFFFU;
 #define WEFT_UNROLL
 #define WEFT_UNROLL_BY_4
 #endif
+
+// ---- random numbers -----------------------------------------------------------------------------
+
+// in_step() of what no kernel writes: loaded once for all stores in between.
+__device__ inline PhiloxKey key_in_step(PhiloxKey key, const std::int32_t* step) {
+  if (step != nullptr) key.step = static_cast<std::uint32_t>(__ldg(step));
+  return key;
+}
 
 // ---- elements -----------------------------------------------------------------------------------
 

@@ -29,8 +29,9 @@ inline bool aligned_for(std::size_t bytes, const Tensor& x) {
 }
 
 // Calls f with the elements that move together, as a constant: a pack of the widest of the
-// types T, those of the tensors, when all begin at a multiple of a pack's bytes and a row of
-// `columns` is a whole number of packs; else 1. Empty tensors do not count.
+// types T, in which the kernel moves the tensors' elements, when all begin at a multiple of a
+// pack's bytes and a row of `columns` is a whole number of packs; else 1. Empty tensors do not
+// count.
 template <class... T, class F>
 void with_pack(std::initializer_list<const Tensor*> tensors, std::int64_t columns, F&& f) {
   constexpr int kPack = 16 / static_cast<int>(std::max({sizeof(T)...}));

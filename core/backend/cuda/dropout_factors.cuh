@@ -26,7 +26,7 @@ class DropoutFactors {
   template <int N>
   __device__ void draw(float (&factors)[N], std::int64_t first) const {
     const std::uint64_t element = first_ + static_cast<std::uint64_t>(first);
-    const PhiloxKey key = in_step(key_, step_);
+    const PhiloxKey key = key_in_step(key_, step_);
     if (N % 4 == 0 && element % 4 == 0) {
       WEFT_UNROLL
       for (int i = 0; i + 4 <= N; i += 4) {

@@ -51,13 +51,6 @@ LtSignature signature_of(const Tensor& c, const Tensor& a, const Tensor& b,
   return s;
 }
 
-// While a stream's work is recorded into a graph, nobody can wait for it.
-bool is_capturing(cudaStream_t stream) {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  check_cuda(cudaStreamIsCapturing(stream, &status), "asking whether a stream captures");
-  return status != cudaStreamCaptureStatusNone;
-}
-
 std::string describe(const Tensor& x) {
   return x.shape().str() + " " + std::string(name_of(x.dtype()));
 }
@@ -98,7 +91,7 @@ cublasStatus_t CudaBackend::CublasLt::multiply(Tensor& c, const Tensor& a, const
                                .vector = args.bias ? args.bias.raw() : args.a_sums.raw(),
                                .gelu_input = args.before_activation.raw(),
                                .accumulate = args.accumulate};
-  if (product.worth_timing() && !is_capturing(stream)) {
+  if (product.worth_timing() && !CudaRuntime::of(c.device().index).capturing()) {
     const Tensor trial = empty_like(c);  // what c holds may be wanted
     operands.d = trial.raw();
     product.keep_fastest(handle.get(), operands, workspace.raw(), stream);
@@ -140,9 +133,9 @@ void CudaBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const Matm
   assert(a.dtype() == b.dtype() && (c.dtype() == a.dtype() || c.dtype() == DType::f32));
   assert(!args.bias || (args.bias.numel() == columns && args.bias.dtype() == b.dtype()));
   assert(!args.a_sums || (args.transpose_a && args.a_sums.dtype() == DType::f32));
-  assert(!args.before_activation ||
-         (args.bias && !args.accumulate && !args.a_sums &&
-          args.before_activation.dtype() == c.dtype() && fuses_activation(args.activation)));
+  assert(!args.before_activation || (args.bias && !args.accumulate && !args.a_sums &&
+                                     args.before_activation.dtype() == c.dtype() &&
+                                     fuses_activation(args.activation, c.dtype())));
   if (args.before_activation && (a.numel() == 0 || columns % kLtGeluInputRows != 0))
     return activate_apart(c, a, b, args);
   if (c.numel() == 0 || a.numel() == 0) return product_of_nothing(c, a, args);
@@ -161,7 +154,7 @@ void CudaBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const Matm
   cublasStatus_t status = cublaslt_->multiply(c, a, b, fused, stream());
 
   // What cuBLASLt has no algorithm for with an epilogue, it may have without.
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED && args.before_activation)
+  if (status != CUBLAS_STATUS_SUCCESS && args.before_activation)
     return activate_apart(c, a, b, args);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED && fused.a_sums) {
     sums_apart();

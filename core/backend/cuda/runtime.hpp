@@ -100,6 +100,7 @@ class CudaRuntime {
   void download(std::span<Tensor> hosts, std::span<const Tensor> devices);
   void synchronize();
   std::unique_ptr<DeviceGraph> capture(const std::function<void()>& issue);
+  bool capturing() const { return capturing_; }  // nobody can wait for the stream then
 
  private:
   explicit CudaRuntime(int device);

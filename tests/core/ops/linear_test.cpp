@@ -35,8 +35,8 @@ TEST(Linear, WithoutBias) {
 }
 
 double apply(Activation f, double x) {
-  const double cubed = std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x);
-  return f == Activation::gelu_tanh ? 0.5 * x * (1 + std::tanh(cubed))
+  const double angle = std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x);
+  return f == Activation::gelu_tanh ? 0.5 * x * (1 + std::tanh(angle))
          : f == Activation::gelu    ? 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)))
                                     : std::tanh(x);
 }

@@ -90,28 +90,48 @@ std::map<std::int64_t, Json> metrics_without_times(const std::filesystem::path& 
   return metrics;
 }
 
+// What the emulator counted in a run: "waits" for the GPU, launched "graphs".
+long counted(const std::string& what, const std::string& options,
+             const std::string& launcher = "OMP_NUM_THREADS=1 ") {
+  const std::filesystem::path reports = new_directory("reports");
+  train(kGpu, options, "export WEFT_KERNEL_REPORT=" + reports.string() + "; " + launcher);
+  long count = -1;
+  for (const auto& entry : std::filesystem::directory_iterator(reports)) {
+    const std::string report = read_file(entry.path());
+    const std::size_t line = report.find(what + "\t");
+    if (line != std::string::npos) count = std::stol(report.substr(line + what.size() + 1));
+  }
+  return count;
+}
+
 // Captured steps draw the dropout masks of their own numbers and weigh the terms by their own
 // counts: the same bits as without.
 TEST(EmulatedProgram, ACapturedStepChangesNoBit) {
   const std::string captured = " --set train.cuda_graph=true";
-  for (const std::string options : {"", "--set train.precision=fp16 --set train.recompute=full"}) {
+  for (const std::string options : {"", "--set train.precision=bf16 --set train.recompute=full"}) {
     SCOPED_TRACE(options);
-    const std::filesystem::path plain = train(kGpu, options),
-                                graph = train(kGpu, options + captured);
+    const std::filesystem::path plain = train(kGpu, options);
+    const std::filesystem::path graph = train(kGpu, options + captured);
     EXPECT_EQ(metrics_without_times(graph), metrics_without_times(plain));
     EXPECT_EQ(file_of(graph, "model.safetensors"), file_of(plain, "model.safetensors"));
   }
+}
+
+TEST(EmulatedProgram, CapturesTheThirdStepForAllLaterOnes) {
+  EXPECT_EQ(counted("graphs", ""), 0);
+  EXPECT_EQ(counted("graphs", "--set train.cuda_graph=true"), 10);
 }
 
 TEST(EmulatedProgram, RanksCaptureTheirSumsToo) {
   for (const std::string layout : {"", "--set parallel.tensor=2"}) {
     SCOPED_TRACE(layout);
     const std::string launcher = "WEFT_EMULATED_GPUS=2 " + mpirun(2);
+    const std::string captured = layout + " --set train.cuda_graph=true";
     const std::filesystem::path plain = train(kGpu, layout, launcher);
-    const std::filesystem::path graph =
-        train(kGpu, layout + " --set train.cuda_graph=true", launcher);
+    const std::filesystem::path graph = train(kGpu, captured, launcher);
     EXPECT_EQ(metrics_without_times(graph), metrics_without_times(plain));
     EXPECT_EQ(file_of(graph, "model.safetensors"), file_of(plain, "model.safetensors"));
+    EXPECT_EQ(counted("graphs", captured, launcher), 10);
   }
 }
 
@@ -124,26 +144,17 @@ TEST(EmulatedProgram, RanksThatShareAGpuGoWithoutAGraph) {
   EXPECT_NE(r.err.find("train.cuda_graph is left out"), std::string::npos) << r.err;
 }
 
-// How often a run of so many steps waits for the GPU.
-long waits_of(int steps, const std::string& options) {
-  const std::filesystem::path reports = new_directory("reports");
-  train(kGpu, options + " --set checkpoint.every=100 --set train.steps=" + std::to_string(steps),
-        "OMP_NUM_THREADS=1 WEFT_KERNEL_REPORT=" + reports.string() + " ");
-  long waits = -1;
-  for (const auto& entry : std::filesystem::directory_iterator(reports)) {
-    const std::string report = read_file(entry.path());
-    const std::size_t line = report.find("waits\t");
-    if (line != std::string::npos) waits = std::stol(report.substr(line + 6));
-  }
-  EXPECT_GT(waits, 0);
-  return waits;
-}
-
 // For the numbers of its line of metrics; eight micro-batches upload as much as they like.
 TEST(EmulatedProgram, WaitsForTheGpuOnceInEachStep) {
+  const auto waits_of = [](int steps, const std::string& options) {
+    return counted("waits", options + " --set checkpoint.every=100 --set train.steps=" +
+                                std::to_string(steps));
+  };
   for (const std::string options :
        {"", "--set train.global_batch=16", "--set train.cuda_graph=true"}) {
-    EXPECT_EQ(waits_of(6, options) - waits_of(4, options), 2) << options;
+    const long waits = waits_of(4, options);
+    EXPECT_GT(waits, 0);
+    EXPECT_EQ(waits_of(6, options) - waits, 2) << options;
   }
 }
 
@@ -172,6 +183,30 @@ void replace_in_checkpoint(const std::filesystem::path& checkpoint, const std::s
     file.xxh3_128 = xxh3_128_hex(std::as_bytes(std::span(content)));
   }
   std::ofstream(path) << manifest_text(manifest);
+}
+
+// The scale changes from step to step, and with it what a captured step multiplies the loss with.
+TEST(EmulatedProgram, CapturedStepsFollowTheLossScale) {
+  std::vector<std::map<std::int64_t, Json>> metrics;
+  for (const std::string captured : {"false", "true"}) {
+    const std::filesystem::path dir = new_directory("run");
+    const std::string command = "OMP_NUM_THREADS=1 \"" + kGpu + "\" pretrain --quiet " +
+                                write_config(config(dir)).string() +
+                                " --set train.precision=fp16 --set train.cuda_graph=" + captured +
+                                " --set train.steps=";
+    EXPECT_EQ(run_shell(command + "1").status, 0);
+    const std::filesystem::path checkpoint = dir / "checkpoints" / "step-00000001";
+    Json state = read_json(checkpoint / "trainer_state.json");
+    state["loss_scaler"]["scale"] = 0x1p40;
+    replace_in_checkpoint(checkpoint, "trainer_state.json", state.dump(2) + "\n");
+    EXPECT_EQ(run_shell(command + "12").status, 0);
+    metrics.push_back(metrics_without_times(dir));
+  }
+  EXPECT_EQ(metrics[1], metrics[0]);
+  const auto scale = [&](std::int64_t step) {
+    return metrics[1].at(step)["loss_scale"].get<double>();
+  };
+  EXPECT_LT(scale(8), scale(5)) << "captured steps overflow too";
 }
 
 // One rank's gradients alone would not tell the others.

@@ -1,4 +1,5 @@
 // A short run of a GPT-like stack: it learns, and a device follows the CPU.
+#include <cmath>
 #include <map>
 #include <utility>
 
@@ -86,23 +87,28 @@ struct Precision {
   DType dtype;
   double tolerance;  // of a loss, relatively
 };
-constexpr Precision kPrecisions[] = {{DType::f32, 1e-4}, {DType::bf16, 2e-2}};
+constexpr Precision kPrecisions[] = {{DType::f32, 1e-4}, {DType::bf16, 2e-2}, {DType::f16, 5e-3}};
+
+bool computes_in(DType dtype, Device device) {
+  return dtype != DType::f16 || device.type != DeviceType::cpu;
+}
 
 TEST(Gpt2Training, Learns) {
   for (const auto& [dtype, tolerance] : kPrecisions) {
+    if (!computes_in(dtype, test_device())) continue;
     const std::vector<double>& run = losses(dtype, test_device());
     EXPECT_NEAR(run.front(), std::log(kShape.vocabulary), 0.1) << name_of(dtype);
     EXPECT_LT(run.back(), run.front() - 0.3) << name_of(dtype);
   }
 }
 
+// In every precision, as the CPU in fp32.
 TEST(Gpt2Training, FollowsTheCpu) {
   const std::vector<double>& exact = losses(DType::f32, {});
   for (const auto& [dtype, tolerance] : kPrecisions) {
-    const std::vector<double>& cpu = losses(dtype, {});
+    if (!computes_in(dtype, test_device())) continue;
     const std::vector<double>& run = losses(dtype, test_device());
     for (std::size_t i = 0; i < run.size(); ++i) {
-      EXPECT_NEAR(run[i], cpu[i], tolerance * cpu[i]) << name_of(dtype) << ", step " << i + 1;
       EXPECT_NEAR(run[i], exact[i], tolerance * exact[i]) << name_of(dtype) << ", step " << i + 1;
     }
   }
