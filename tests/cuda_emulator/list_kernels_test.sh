@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The list of kernels is printed, and fails, when every kernel is covered but a test has failed:
+# The list of kernels is printed, and fails, when every kernel is covered but a test has failed or the report is old:
 # list_kernels_test.sh SOURCES
 set -euo pipefail
 sources=$1
@@ -20,3 +20,10 @@ if list=$("$here/list_kernels.sh" "$sources" "$reports"); then
 fi
 grep -q '^add_kernel ' <<<"$list" || { echo "error: the list is not printed after a failure"; exit 1; }
 grep -qx 'error: all: Suite.Test: in add_kernel: a fault' <<<"$list" || { echo "error: the failure is not told"; exit 1; }
+
+touch -d 2001-01-01 "$reports/all.1.tsv"
+if "$here/list_kernels.sh" "$sources" "$reports" >/dev/null 2>"$reports/said"; then
+  echo "error: a report older than the kernels is taken for theirs"
+  exit 1
+fi
+grep -q 'is newer than .*ctest -L emulated first' "$reports/said" || { echo "error: the age of a report is not told"; exit 1; }
