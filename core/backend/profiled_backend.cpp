@@ -18,15 +18,18 @@ const char* product_name(const MatmulArgs& args) {
   return args.transpose_b ? "matmul A B^T" : "matmul A B";
 }
 
+// While it lives, this thread's calls are not recorded.
 class Silence {
  public:
-  explicit Silence(bool& flag) : flag_(flag), before_(flag) { flag = true; }
-  ~Silence() { flag_ = before_; }
+  Silence() : before_(silent_) { silent_ = true; }
+  ~Silence() { silent_ = before_; }
   Silence(const Silence&) = delete;
   Silence& operator=(const Silence&) = delete;
 
+  static bool now() { return silent_; }
+
  private:
-  bool& flag_;
+  static inline thread_local bool silent_ = false;
   bool before_;
 };
 
@@ -34,8 +37,8 @@ class Silence {
 
 template <class Call, class Describe>
 void ProfiledBackend::record(const Call& call, const Describe& describe) {
-  if (silent_) return call();
-  const Silence within(silent_);  // a call that makes others is told as one
+  if (Silence::now()) return call();
+  const Silence within;  // a call that makes others is told as one
   const double begin = timeline::now();
   if (timer_) {
     if (unsettled_.empty()) first_mark_ = begin;
@@ -81,7 +84,7 @@ void ProfiledBackend::settle() {
 }
 
 std::unique_ptr<DeviceGraph> ProfiledBackend::capture(const std::function<void()>& issue) {
-  const Silence while_capturing(silent_);
+  const Silence while_capturing;
   return inner_.capture(issue);
 }
 

@@ -90,7 +90,6 @@ class ProfiledBackend final : public Backend {
   std::unique_ptr<DeviceTimer> timer_;
   std::vector<Span> unsettled_;  // between two marks each
   double first_mark_ = 0;
-  bool silent_ = false;  // calls are not recorded
 };
 
 }  // namespace weft
