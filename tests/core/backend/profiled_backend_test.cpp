@@ -38,6 +38,19 @@ TEST(ProfiledBackend, RecordsCallsInTheirOrder) {
   EXPECT_EQ(to_vector(c), std::vector<float>(32 * 24, 1));
 }
 
+// A copy to the host that converts does so on the device first.
+TEST(ProfiledBackend, TellsACallThatMakesOthersAsOne) {
+  const Tensor x = make_random({5}, 1, DType::bf16);
+  Tensor y({5}, DType::f32);
+  start_recording();
+  backend(x).copy(y, x);
+  backend(x).synchronize();
+  const std::vector<Span> spans = stop_recording().spans;
+  ASSERT_EQ(spans.size(), 1U);
+  EXPECT_STREQ(spans[0].name, "copy");
+  EXPECT_EQ(to_vector(y), to_vector(x));
+}
+
 // Neither when it is captured, as it is not done then, nor when it is replayed.
 TEST(ProfiledBackend, LeavesOutWhatIsCaptured) {
   if (on_cpu()) GTEST_SKIP() << "the CPU captures nothing";
