@@ -66,6 +66,11 @@ bool cpu_has_amx() {
   return has;
 }
 
+bool cpu_has_avx512() {
+  static const bool has = effective_isa_has(dnnl::cpu_isa::avx512_core);
+  return has;
+}
+
 struct Product::Impl {
   memory::desc a, b, bias, c, plain_b, scratch;
   dnnl::matmul matmul;

@@ -15,6 +15,9 @@ namespace weft {
 // is slower than in f32 (AVX-512), so kernels convert and compute in f32. DNNL_MAX_CPU_ISA counts.
 bool cpu_has_bf16();
 
+// Whether it has AVX-512 F, BW, VL, DQ and CD.
+bool cpu_has_avx512();
+
 // Whether it has tile registers, AMX, which oneDNN then uses.
 bool cpu_has_amx();
 

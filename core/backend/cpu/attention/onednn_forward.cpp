@@ -1,9 +1,10 @@
 // Attention, forward: a tile of query rows against all keys at a time, one (sample, head) per
 // thread. A whole row of scores fits the cache, so that the softmax needs no running maximum.
-#include "core/backend/cpu/attention_rows.hpp"
-#include "core/backend/cpu/attention_tiles.hpp"
-#include "core/backend/cpu/cpu_backend.hpp"
-#include "core/backend/cpu/onednn_state.hpp"
+#include "core/backend/cpu/attention/dropout.hpp"
+#include "core/backend/cpu/attention/onednn_attention.hpp"
+#include "core/backend/cpu/attention/onednn_rows.hpp"
+#include "core/backend/cpu/attention/onednn_tiles.hpp"
+#include "core/backend/cpu/attention/tasks.hpp"
 
 namespace weft {
 
@@ -21,7 +22,7 @@ struct Forward {
     std::uint32_t* bits;
     std::byte* product;
 
-    Scratch(Arena& arena, const AttentionSizes& z, std::int64_t product_bytes) {
+    Scratch(Arena& arena, const RowTiles& z, std::int64_t product_bytes) {
       q = arena.take<Compute>(kInPlace ? 0 : z.T * z.d);
       k = arena.take<Compute>(kInPlace ? 0 : z.T * z.d);
       v = arena.take<Compute>(kInPlace ? 0 : z.T * z.d);
@@ -38,7 +39,7 @@ struct Forward {
   };
 
   const AttentionArgs& args;
-  AttentionSizes z;
+  RowTiles z;
   std::vector<Tile> tiles;
   std::int64_t product_bytes = 0;
 
@@ -75,11 +76,11 @@ struct Forward {
     for (std::int64_t t = 0; t < z.tiles(); ++t) {
       const std::int64_t first = z.first_row(t), rows = z.rows(t), keys = z.keys(t, args.causal);
       tiles[static_cast<std::size_t>(t)].scores->run(w.s, q.row(first), k.data, nullptr, w.product);
-      std::array<float, AttentionSizes::kMaxTile> factor;
+      std::array<float, RowTiles::kMaxTile> factor;
       for (std::int64_t r = 0; r < rows; ++r) {
         const std::int64_t seen = args.causal ? first + r + 1 : keys;
         Compute* p = w.p + r * keys;
-        if (dropout.active()) dropout.draw(w.bits, first + r, seen);
+        if (dropout.active()) dropout.draw(w.bits, first + r, 0, seen);
         const RowSum sum = exponentials(p, w.s + r * keys, w.bias, args.scale,
                                         {w.bits, dropout.threshold()}, seen);
         std::fill(p + seen, p + keys, Compute(0.0F));
@@ -91,21 +92,20 @@ struct Forward {
         for (std::int64_t c = 0; c < z.d; ++c)
           w.out[r * z.d + c] *= factor[static_cast<std::size_t>(r)];
       }
-      store_rows(out, first, rows, w.out, z.d);
+      store_rows(out, first, rows, w.out, z.d, z.d);
     }
   }
 };
 
 }  // namespace
 
-void CpuBackend::attention_forward(Tensor& out, Tensor& lse_BhT, const Tensor& qkv,
-                                   const AttentionArgs& args) {
-  if (qkv.numel() == 0) return;
+void onednn_attention_forward(ProductCache& products, Tensor& out, Tensor& lse_BhT,
+                              const Tensor& qkv, const AttentionArgs& args) {
   with_attention_types(qkv.dtype(), [&](auto stored, auto compute) {
     using Stored = decltype(stored);
-    const Forward<Stored, decltype(compute)> forward(onednn_->products, qkv, args);
-    for_each_head(forward.z, forward.scratch_bytes(),
-                  [&](std::int64_t b, std::int64_t h, std::byte* scratch) {
+    const Forward<Stored, decltype(compute)> forward(products, qkv, args);
+    for_each_part(forward.z, 1, forward.scratch_bytes(),
+                  [&](std::int64_t b, std::int64_t h, std::int64_t, std::byte* scratch) {
                     forward.head(out.data<Stored>(), lse_BhT.data<float>(),
                                  static_cast<const Stored*>(qkv.raw()), b, h, scratch);
                   });

@@ -1,10 +1,11 @@
 // Attention, backward: the probabilities are computed again from the saved log-sum-exp.
 //
 // Source: Dao, Fu, Ermon, Rudra, Re, "FlashAttention", 2022.
-#include "core/backend/cpu/attention_rows.hpp"
-#include "core/backend/cpu/attention_tiles.hpp"
-#include "core/backend/cpu/cpu_backend.hpp"
-#include "core/backend/cpu/onednn_state.hpp"
+#include "core/backend/cpu/attention/dropout.hpp"
+#include "core/backend/cpu/attention/onednn_attention.hpp"
+#include "core/backend/cpu/attention/onednn_rows.hpp"
+#include "core/backend/cpu/attention/onednn_tiles.hpp"
+#include "core/backend/cpu/attention/tasks.hpp"
 
 namespace weft {
 
@@ -26,7 +27,7 @@ struct BackwardPass {
     std::uint32_t* bits;
     std::byte* product;
 
-    Scratch(Arena& arena, const AttentionSizes& z, std::int64_t product_bytes) {
+    Scratch(Arena& arena, const RowTiles& z, std::int64_t product_bytes) {
       for (Compute** panel : {&q, &k, &v, &dout})
         *panel = arena.take<Compute>(kInPlace ? 0 : z.T * z.d);
       s = arena.take<float>(z.tile * z.T);
@@ -48,7 +49,7 @@ struct BackwardPass {
   };
 
   const AttentionArgs& args;
-  AttentionSizes z;
+  RowTiles z;
   std::vector<Tile> tiles;
   std::int64_t product_bytes = 0;
 
@@ -98,7 +99,7 @@ struct BackwardPass {
       tile.dprobabilities->run(w.dp, dout.row(first), v.data, nullptr, w.product);
       for (std::int64_t r = 0; r < rows; ++r) {
         const std::int64_t i = first + r, seen = args.causal ? i + 1 : keys, at = r * keys;
-        if (dropout.active()) dropout.draw(w.bits, i, seen);
+        if (dropout.active()) dropout.draw(w.bits, i, 0, seen);
         const RowBackward row{.bias = w.bias,
                               .scale = args.scale,
                               .lse = lse[i],
@@ -112,10 +113,10 @@ struct BackwardPass {
       tile.dv->run(w.dv, w.p, dout.row(first), nullptr, w.product);
       tile.dk->run(w.dk, w.ds_compute, q.row(first), nullptr, w.product);
       tile.dq->run(w.dq, w.ds_compute, k.data, nullptr, w.product);
-      store_rows(z.panel(dqkv, 3, 0, b, h), first, rows, w.dq, z.d);
+      store_rows(z.panel(dqkv, 3, 0, b, h), first, rows, w.dq, z.d, z.d);
     }
-    store_rows(z.panel(dqkv, 3, 1, b, h), 0, z.T, w.dk, z.d);
-    store_rows(z.panel(dqkv, 3, 2, b, h), 0, z.T, w.dv, z.d);
+    store_rows(z.panel(dqkv, 3, 1, b, h), 0, z.T, w.dk, z.d, z.d);
+    store_rows(z.panel(dqkv, 3, 2, b, h), 0, z.T, w.dv, z.d, z.d);
   }
 
   float dot(const Stored* x, const Stored* y) const {
@@ -129,16 +130,15 @@ struct BackwardPass {
 
 }  // namespace
 
-void CpuBackend::attention_backward(Tensor& dqkv, const Tensor& dout, const Tensor& qkv,
-                                    const Tensor& out, const Tensor& lse_BhT,
-                                    const AttentionArgs& args) {
-  if (qkv.numel() == 0) return;
+void onednn_attention_backward(ProductCache& products, Tensor& dqkv, const Tensor& dout,
+                               const Tensor& qkv, const Tensor& out, const Tensor& lse_BhT,
+                               const AttentionArgs& args) {
   with_attention_types(qkv.dtype(), [&](auto stored, auto compute) {
     using Stored = decltype(stored);
     const auto elements = [](const Tensor& x) { return static_cast<const Stored*>(x.raw()); };
-    const BackwardPass<Stored, decltype(compute)> backward(onednn_->products, qkv, args);
-    for_each_head(backward.z, backward.scratch_bytes(),
-                  [&](std::int64_t b, std::int64_t h, std::byte* scratch) {
+    const BackwardPass<Stored, decltype(compute)> backward(products, qkv, args);
+    for_each_part(backward.z, 1, backward.scratch_bytes(),
+                  [&](std::int64_t b, std::int64_t h, std::int64_t, std::byte* scratch) {
                     backward.head(dqkv.data<Stored>(), elements(dout), elements(qkv), elements(out),
                                   lse_BhT.data<float>(), b, h, scratch);
                   });
