@@ -20,15 +20,15 @@ namespace {
 // second-level cache. Even, so that only the last pass can end in half a pair.
 constexpr std::int64_t kDepth = 3072;
 
+// Rows of a in place that go by while a panel of b stays; more would not stay near from one panel
+// to the next.
+constexpr std::int64_t kChunkRows = 1024;
+
 constexpr std::int64_t count_of(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit; }
 
 std::uint32_t* words_of(const Tensor& x) {
   return reinterpret_cast<std::uint32_t*>(x.data<std::int32_t>());
 }
-
-// Rows of a in place that go by while a panel of b stays; more would not stay near from one panel
-// to the next.
-constexpr std::int64_t kChunkRows = 1024;
 
 // Threads along the rows and along the columns of c.
 struct Grid {

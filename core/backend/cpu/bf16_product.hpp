@@ -16,7 +16,7 @@ struct Bf16Operands {
 };
 
 // For any shape without empty dims, where cpu_has_bf16_tiles(). Every element of c is one sum over
-// k in order: its bits depend neither on the number of threads nor on m and n.
+// k in order: its bits depend neither on the number of threads nor on the other rows.
 void bf16_product(const ProductShape& shape, const Bf16Operands& operands);
 
 }  // namespace weft
