@@ -14,9 +14,9 @@ namespace weft {
 
 namespace avx512 {
 
-// Thirty-two registers; sixteen sums keep two multiply-adds per cycle busy.
 #include "core/backend/cpu/attention/avx512_exp.inc"
 
+// Thirty-two registers; sixteen sums keep two multiply-adds per cycle busy.
 struct Level : SingleUnits {
   static constexpr int kLanes = 16, kRows = 8, kVectors = 2;
   using Floats [[gnu::vector_size(64)]] = float;

@@ -15,6 +15,7 @@ namespace avx512_bf16 {
 
 #include "core/backend/cpu/attention/avx512_exp.inc"
 
+// As avx512.cpp has it, in pairs.
 struct Level {
   static constexpr int kLanes = 16, kRows = 8, kVectors = 2, kPair = 2;
   using Unit = std::uint32_t;

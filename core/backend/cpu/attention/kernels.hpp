@@ -6,8 +6,8 @@
 
 namespace weft {
 
-// Distances between blocks, and from there what lies in the caches: a block of scores in fp32 has
-// 64 KiB.
+// Tokens of a block: its scores are 64 KiB of fp32, and with the block's operands they stay in the
+// second-level cache.
 inline constexpr std::int64_t kQueryBlock = 64;
 inline constexpr std::int64_t kKeyBlock = 256;
 
