@@ -16,8 +16,6 @@ namespace {
 
 // More operations than this are under way only when the watching thread is late.
 constexpr std::size_t kManyPending = 256;
-// How long stopping NCCL waits for a call of NCCL on another thread.
-constexpr std::chrono::seconds kPatienceWithCaller{1};
 
 constexpr const char* kHint =
     "a rank that ended, hangs or left the common order of operations keeps the others waiting: see "
@@ -61,8 +59,10 @@ std::shared_ptr<NcclGroup> NcclGroup::make(std::shared_ptr<NcclWatch> watch,
   group->runtime();  // NCCL takes the thread's current device
   ncclConfig_t config = non_blocking();
   const ncclResult_t code =
-      ncclCommInitRankConfig(&group->comm_, group->size_, id, group->rank_, &config);
-  if (code != ncclInProgress) group->check(code, "connecting the ranks");
+      ncclCommInitRankConfig(&group->handle_->comm, group->size_, id, group->rank_, &config);
+  if (code != ncclSuccess && code != ncclInProgress) {
+    throw Error("NCCL does not start: " + words_of(code, nullptr));
+  }
   group->join();
   return group;
 }
@@ -74,81 +74,96 @@ std::shared_ptr<NcclGroup> NcclGroup::split(int color, int key,
   ncclConfig_t config = non_blocking();
   std::shared_ptr<NcclGroup> part;
   if (host) part.reset(new NcclGroup(watch_, std::move(host)));
-  ncclResult_t code = ncclSuccess;
+  Outcome outcome{};
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(handle_->mutex);
     watch_->rethrow_failure();
-    code = ncclCommSplit(comm_, part ? color : NCCL_SPLIT_NOCOLOR, key,
-                         part ? &part->comm_ : &none_, &config);
-    code = settle(comm_, code);
+    const ncclComm_t comm = handle_->comm;
+    handle_->part = part ? part->handle_ : std::make_shared<NcclHandle>();
+    outcome = settle(comm, ncclCommSplit(comm, part ? color : NCCL_SPLIT_NOCOLOR, key,
+                                         &handle_->part->comm, &config));
+    if (outcome.code == ncclSuccess) handle_->part.reset();
   }
-  check(code, fmt::format("splitting {} ranks", size_));
+  check(outcome, fmt::format("splitting {} ranks", size_));
   if (part) part->join();
   return part;
 }
 
 void NcclGroup::join() {
-  check(settle(comm_, ncclInProgress), fmt::format("connecting {} ranks", size_));
+  Outcome outcome{};
+  {
+    const std::lock_guard lock(handle_->mutex);
+    outcome = settle(handle_->comm, ncclInProgress);
+  }
+  check(outcome, fmt::format("connecting {} ranks", size_));
   watch_->add(*this);
 }
 
 // While an exception unwinds, the other ranks may be anywhere.
 NcclGroup::~NcclGroup() {
   watch_->remove(*this);
-  if (comm_ == nullptr) return;
-  const bool together = !watch_->failed() && std::uncaught_exceptions() == 0;
-  if (together && settle(comm_, ncclCommFinalize(comm_)) == ncclSuccess) {
-    ncclCommDestroy(comm_);
-  } else {
-    ncclCommAbort(comm_);
+  if (!watch_->failed() && std::uncaught_exceptions() == 0) {
+    const std::lock_guard lock(handle_->mutex);
+    const ncclComm_t comm = handle_->comm;
+    if (comm == nullptr) return;
+    if (settle(comm, ncclCommFinalize(comm)).code == ncclSuccess) {
+      handle_->comm = nullptr;
+      ncclCommDestroy(comm);
+      return;
+    }
   }
+  watch_->abort(handle_);
 }
 
-ncclResult_t NcclGroup::settle(ncclComm_t comm, ncclResult_t code) const {
+// After a failure elsewhere `comm` may be aborted already: it is not touched then.
+NcclGroup::Outcome NcclGroup::settle(ncclComm_t comm, ncclResult_t code) const {
   const Clock::time_point begin = Clock::now();
   for (int turn = 0; code == ncclInProgress; ++turn) {
-    if (ncclCommGetAsyncError(comm, &code) != ncclSuccess) return ncclInternalError;
-    if (code != ncclInProgress) return code;
-    if (watch_->failed() || watch_->too_long(Clock::now() - begin)) return code;
+    if (watch_->failed() || watch_->too_long(Clock::now() - begin)) return {code, ""};
+    if (ncclCommGetAsyncError(comm, &code) != ncclSuccess) code = ncclInternalError;
+    if (code != ncclInProgress) break;
     if (turn < 1000) {
       std::this_thread::yield();
     } else {
       std::this_thread::sleep_for(std::chrono::microseconds(100));
     }
   }
-  return code;
+  if (code == ncclSuccess || watch_->failed()) return {code, ""};
+  return {code, words_of(code, comm)};
 }
 
-void NcclGroup::check(ncclResult_t code, const std::string& what) {
-  if (code == ncclSuccess) return;
+void NcclGroup::check(const Outcome& outcome, const std::string& what) {
+  if (outcome.code == ncclSuccess) return;
   if (!watch_->failed()) {
-    const Error error = code == ncclInProgress
-                            ? timed_out(what)
-                            : Error(fmt::format("{} failed on rank {} of {}: NCCL: {}", what, rank_,
-                                                size_, words_of(code, comm_)),
-                                    kHint);
-    watch_->fail(error);
+    watch_->fail(outcome.code == ncclInProgress
+                     ? timed_out(what)
+                     : Error(fmt::format("{} failed on rank {} of {}: NCCL: {}", what, rank_, size_,
+                                         outcome.words),
+                             kHint));
   }
   watch_->rethrow_failure();
 }
 
 void NcclGroup::issue(const NcclOperation& operation, cudaStream_t stream,
                       const std::function<ncclResult_t(ncclComm_t)>& call) {
-  ncclResult_t code = ncclSuccess;
+  Outcome outcome{};
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(handle_->mutex);
     watch_->rethrow_failure();
     ++issued_;
-    code = settle(comm_, call(comm_));
-    if (code == ncclSuccess) follow(operation, stream);
+    watch_->order().before(stream);
+    const ncclComm_t comm = handle_->comm;
+    outcome = settle(comm, call(comm));
+    if (outcome.code == ncclSuccess) {
+      watch_->order().after(stream);
+      follow(operation, stream);
+    }
   }
-  check(code, text(operation, issued_));
+  check(outcome, text(operation, issued_));
 }
 
 void NcclGroup::follow(const NcclOperation& operation, cudaStream_t stream) {
-  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  check_cuda(cudaStreamIsCapturing(stream, &capture), "asking for a capture");
-  if (capture != cudaStreamCaptureStatusNone) return;  // it does not run now
+  if (capture_of(stream) != 0) return;  // it does not run now
   const std::lock_guard lock(pending_mutex_);
   if (pending_.size() >= kManyPending) drop_ended();
   std::unique_ptr<CudaEvent> done;
@@ -163,8 +178,9 @@ void NcclGroup::follow(const NcclOperation& operation, cudaStream_t stream) {
 }
 
 void NcclGroup::watch_replay(cudaStream_t stream) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(handle_->mutex);
   watch_->rethrow_failure();
+  watch_->order().after(stream);
   follow(NcclOperation("a captured step"), stream);
 }
 
@@ -198,22 +214,16 @@ std::optional<Error> NcclGroup::look() {
   }
   if (!late.empty()) return timed_out(late);
   // Whoever holds the lock looks for errors himself.
-  const std::unique_lock lock(mutex_, std::try_to_lock);
+  const std::unique_lock lock(handle_->mutex, std::try_to_lock);
+  const ncclComm_t comm = lock ? handle_->comm : nullptr;
   ncclResult_t code = ncclSuccess;
-  if (!lock || comm_ == nullptr) return std::nullopt;
-  if (ncclCommGetAsyncError(comm_, &code) != ncclSuccess) code = ncclInternalError;
+  if (comm == nullptr) return std::nullopt;
+  if (ncclCommGetAsyncError(comm, &code) != ncclSuccess) code = ncclInternalError;
   if (code == ncclSuccess || code == ncclInProgress) return std::nullopt;
   return Error(fmt::format("{} failed on rank {} of {}: NCCL: {}",
                            under_way.empty() ? "the connection" : under_way, rank_, size_,
-                           words_of(code, comm_)),
+                           words_of(code, comm)),
                kHint);
-}
-
-// A caller may hang in NCCL because the device takes no more work: stopping what is under way is
-// what frees him, so that he is not waited for without end.
-void NcclGroup::abort() {
-  const std::unique_lock lock(mutex_, kPatienceWithCaller);
-  if (comm_ != nullptr) ncclCommAbort(std::exchange(comm_, nullptr));
 }
 
 std::string NcclGroup::text(const NcclOperation& operation, std::int64_t number) const {
@@ -236,13 +246,6 @@ Error NcclGroup::timed_out(const std::string& what) {
   return Error(fmt::format("{} on rank {} of {} has not ended within {}{}{}", what, rank_, size_,
                            watch_->timeout_text(), silent, elsewhere),
                kHint);
-}
-
-void NcclGroup::prepare_watching_thread(Device device) {
-  CudaRuntime::of(device.index);
-  // Asking for events must not disturb a capture of the thread that computes.
-  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
-  check_cuda(cudaThreadExchangeStreamCaptureMode(&mode), "choosing a capture mode");
 }
 
 }  // namespace weft

@@ -11,6 +11,7 @@
 #include <nccl.h>
 
 #include "core/backend/cuda/runtime.hpp"
+#include "parallel/nccl_abort.hpp"
 #include "parallel/nccl_watch.hpp"
 
 namespace weft {
@@ -38,7 +39,8 @@ class NcclGroup {
   // Collective over this group; `host` is the part's, with this rank in it. A rank alone needs no
   // NCCL: it takes part with `host` null and gets null.
   std::shared_ptr<NcclGroup> split(int color, int key, std::unique_ptr<Communicator> host);
-  // Ends what NCCL has, together with the other ranks; after a failure, alone.
+  // Ends what NCCL has, together with the other ranks, which waits for the graphs that captured
+  // operations to be destroyed; after a failure, alone, and without waiting.
   ~NcclGroup();
   NcclGroup(const NcclGroup&) = delete;
   NcclGroup& operator=(const NcclGroup&) = delete;
@@ -46,20 +48,18 @@ class NcclGroup {
   NcclWatch& watch() const { return *watch_; }
   CudaRuntime& runtime() const { return CudaRuntime::of(watch_->device().index); }
 
-  // Puts an operation on the stream: call(comm) makes one call of NCCL, or a group of them. A first
-  // call of its kind waits for the other ranks, with which it connects, as long as the time-out.
+  // Puts an operation on the stream: call(comm) makes one call of NCCL. A first one of its kind
+  // waits for the other ranks, with which it connects, as long as the time-out.
   void issue(const NcclOperation& operation, cudaStream_t stream,
              const std::function<ncclResult_t(ncclComm_t)>& call);
 
   // A captured graph with operations of this group or its parts was launched on the stream.
   void watch_replay(cudaStream_t stream);
 
-  // For the watching thread, before and while it looks: the failure of an operation under way, if
-  // there is one.
-  static void prepare_watching_thread(Device device);
+  // For the watching thread: the failure of an operation under way, if there is one.
   std::optional<Error> look();
-  // Stops what is under way on this rank. For the watch.
-  void abort();
+  // What has to be aborted after a failure.
+  const std::shared_ptr<NcclHandle>& handle() const { return handle_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -72,11 +72,16 @@ class NcclGroup {
 
   NcclGroup(std::shared_ptr<NcclWatch> watch, std::unique_ptr<Communicator> host);
   void join();  // waits until the ranks are connected
+  // How a call of NCCL has ended.
+  struct Outcome {
+    ncclResult_t code;
+    std::string words;  // of NCCL, when it failed
+  };
   // Waits until NCCL has done its part of a call on `comm`, which returned `code`. Gives up, with
-  // ncclInProgress, after the time-out and when another group has failed.
-  ncclResult_t settle(ncclComm_t comm, ncclResult_t code) const;
-  // Throws unless `code` is success; `what` is what NCCL was asked for.
-  void check(ncclResult_t code, const std::string& what);
+  // ncclInProgress, after the time-out and when another group has failed. With the handle locked.
+  Outcome settle(ncclComm_t comm, ncclResult_t code) const;
+  // Throws unless it is success; `what` is what NCCL was asked for.
+  void check(const Outcome& outcome, const std::string& what);
   void follow(const NcclOperation& operation, cudaStream_t stream);
   void drop_ended();  // with pending_mutex_ held
   void wait_for_pending();
@@ -89,9 +94,7 @@ class NcclGroup {
   std::atomic<bool> called_ = false;    // a roll call was made
   const int rank_, size_;
 
-  std::timed_mutex mutex_;  // held while NCCL is called
-  ncclComm_t comm_ = nullptr;
-  ncclComm_t none_ = nullptr;  // what a rank that is no part of a split gets
+  const std::shared_ptr<NcclHandle> handle_ = std::make_shared<NcclHandle>();
   std::int64_t issued_ = 0;
 
   std::mutex pending_mutex_;

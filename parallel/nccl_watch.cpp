@@ -18,6 +18,8 @@ constexpr milliseconds kPatience{30000};
 // Ranks begin an operation, and so give it up, at about the same time.
 constexpr milliseconds kListening{5000};
 constexpr milliseconds kLongestInterval{100};
+// For aborts, which wait for nothing once all groups are aborted and all graphs are destroyed.
+constexpr milliseconds kPatienceWithAborts{10000};
 
 milliseconds at_most_timeout(milliseconds time, const NcclOptions& options) {
   return options.timeout.count() > 0 ? std::min(time, options.timeout) : time;
@@ -26,7 +28,7 @@ milliseconds at_most_timeout(milliseconds time, const NcclOptions& options) {
 }  // namespace
 
 NcclWatch::NcclWatch(Device device, const NcclOptions& options)
-    : device_(device), options_(options), thread_([this] { run(); }) {}
+    : device_(device), options_(options), aborts_(device), thread_([this] { run(); }) {}
 
 NcclWatch::~NcclWatch() {
   {
@@ -35,6 +37,7 @@ NcclWatch::~NcclWatch() {
   }
   changed_.notify_all();
   thread_.join();
+  aborts_.wait(kPatienceWithAborts);
 }
 
 bool NcclWatch::too_long(std::chrono::steady_clock::duration time) const {
@@ -56,14 +59,10 @@ void NcclWatch::rethrow_failure() {
 }
 
 void NcclWatch::fail(const Error& error) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (failure_) return;
-    failure_ = std::make_unique<const Error>(error);
-    failed_ = true;
-  }
-  const std::lock_guard lock(groups_mutex_);
-  for (NcclGroup* group : groups_) group->abort();
+  const std::lock_guard lock(mutex_);
+  if (failure_) return;
+  failure_ = std::make_unique<const Error>(error);
+  failed_ = true;
   changed_.notify_all();
 }
 
@@ -83,6 +82,7 @@ void NcclWatch::run() {
   } catch (const Error& e) {
     fail(e);  // of CUDA itself
   }
+  if (failed_) abort_all();
   std::unique_lock lock(mutex_);
   const bool noticed = changed_.wait_for(lock, at_most_timeout(kPatience, options_),
                                          [&] { return stop_ || noticed_; });
@@ -96,11 +96,9 @@ void NcclWatch::run() {
 void NcclWatch::watch() {
   const milliseconds interval = std::clamp(at_most_timeout(kLongestInterval * 50, options_) / 50,
                                            milliseconds(1), kLongestInterval);
-  NcclGroup::prepare_watching_thread(device_);
+  CudaRuntime::of(device_.index);  // the current device
   std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait_for(lock, interval);
-    if (stop_ || failure_) return;
+  while (!changed_.wait_for(lock, interval, [&] { return stop_ || failure_; })) {
     lock.unlock();
     if (const std::optional<Error> failure = look_at_all()) fail(*failure);
     lock.lock();
@@ -113,6 +111,11 @@ std::optional<Error> NcclWatch::look_at_all() {
     if (std::optional<Error> failure = group->look()) return failure;
   }
   return std::nullopt;
+}
+
+void NcclWatch::abort_all() {
+  const std::lock_guard lock(groups_mutex_);
+  for (const NcclGroup* group : groups_) aborts_.begin(group->handle());
 }
 
 }  // namespace weft

@@ -11,7 +11,9 @@
 #include <thread>
 #include <vector>
 
+#include "parallel/nccl_abort.hpp"
 #include "parallel/nccl_communicator.hpp"
+#include "parallel/nccl_order.hpp"
 
 namespace weft {
 
@@ -19,6 +21,7 @@ class NcclGroup;
 
 // What waits for ranks that do not come cannot end by itself: this thread stops NCCL then, on all
 // groups, so that the device and whoever waits for it go on, to find the error at their next call.
+// A thread that computes only tells its failure: it may own what an abort waits for.
 class NcclWatch {
  public:
   NcclWatch(Device device, const NcclOptions& options);
@@ -35,8 +38,12 @@ class NcclWatch {
   // The first failure of any group; every call begins with this.
   void rethrow_failure();
   bool failed() const { return failed_; }
-  // Keeps the failure unless there is one already, and stops NCCL on all groups.
+  // Keeps the failure unless there is one already, and lets NCCL be stopped on all groups.
   void fail(const Error& error);
+  // Of a group that is no more. Does not wait.
+  void abort(const std::shared_ptr<NcclHandle>& handle) { aborts_.begin(handle); }
+
+  NcclOrder& order() { return order_; }
 
   // Groups that are alive. remove() waits while one is being looked at.
   void add(NcclGroup& group);
@@ -46,9 +53,12 @@ class NcclWatch {
   void run();
   void watch();
   std::optional<Error> look_at_all();
+  void abort_all();
 
   const Device device_;
   const NcclOptions options_;
+  NcclAborts aborts_;
+  NcclOrder order_;
   std::mutex groups_mutex_;
   std::vector<NcclGroup*> groups_;
   std::mutex mutex_;

@@ -94,6 +94,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mo
     return failed(cudaErrorStreamCaptureUnsupported);
   }
   auto* capture = new Capture;
+  capture->id = ++streams.captures_begun;
   capture->origin = stream;
   capture->mode = mode;
   capture->thread = std::this_thread::get_id();
@@ -125,10 +126,16 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
+  return cudaStreamGetCaptureInfo(handle, status);
+}
+
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, cudaStreamCaptureStatus* status,
+                                     unsigned long long* id) {
   Streams& streams = Streams::instance();
   const std::unique_lock lock(streams.mutex);
   const CUstream_st* stream = streams.find(handle);
   if (stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
+  if (id != nullptr && stream->capture != nullptr) *id = stream->capture->id;
   *status = stream->capture == nullptr ? cudaStreamCaptureStatusNone
             : stream->capture->invalid ? cudaStreamCaptureStatusInvalidated
                                        : cudaStreamCaptureStatusActive;
@@ -163,7 +170,10 @@ cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
   ++launches;
-  return append_work(stream, "graph", [graph = exec->graph] { run_graph(*graph); });
+  const bool waits = std::any_of(exec->graph->items.begin(), exec->graph->items.end(),
+                                 [](const CapturedItem& c) { return c.item.ready != nullptr; });
+  return append_work(
+      stream, "graph", [graph = exec->graph] { run_graph(*graph); }, {}, waits);
 }
 
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, std::size_t* count) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <set>
@@ -33,6 +34,7 @@ std::set<ncclComm_t> registry;  // communicators that are alive
 std::shared_ptr<NcclRanks> ranks_of(ncclComm_t comm) {
   const std::lock_guard lock(registry_mutex);
   if (!registry.contains(comm)) fail("NCCL: a communicator is used that is none, or none any more");
+  if (comm->ranks->aborted) fail("NCCL: a communicator is used that is being aborted");
   return comm->ranks;
 }
 
@@ -66,7 +68,11 @@ int world_rank() {
 ncclResult_t in_background(const std::shared_ptr<NcclRanks>& ranks,
                            std::function<ncclResult_t()> work) {
   ranks->state = ncclInProgress;
-  std::thread thread([ranks, work = std::move(work)] { ranks->state = work(); });
+  ranks->working = true;
+  std::thread thread([ranks, work = std::move(work)] {
+    ranks->state = work();
+    ranks->working = false;
+  });
   if (!ranks->blocking) {
     thread.detach();
     return ncclInProgress;
@@ -186,6 +192,12 @@ bool connect(NcclRanks& ranks, const std::vector<NcclCall>& calls) {
                      [&](const NcclCall& call) { return ranks.connected(call); });
 }
 
+void wait_until(const std::function<bool()>& done) {
+  while (!done()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+bool is_idle(const NcclRanks& ranks) { return ranks.under_way == 0 && ranks.captured == 0; }
+
 // ---- groups of calls ----------------------------------------------------------------------------
 
 struct Queued {
@@ -263,7 +275,8 @@ ncclResult_t add(ncclComm_t comm, const NcclCall& call, cudaStream_t stream) {
 }  // namespace
 
 ncclResult_t ncclGetVersion(int* version) {
-  *version = NCCL_VERSION_CODE;
+  const char* wanted = std::getenv("CUDA_EMULATOR_NCCL_VERSION");
+  *version = wanted == nullptr ? NCCL_VERSION_CODE : std::atoi(wanted);
   return ncclSuccess;
 }
 
@@ -345,7 +358,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
     ranks->state = ncclSuccess;
     if (const ncclResult_t code = due()) ranks->state = code;
   }
-  if (ranks->finalizing && ranks->state == ncclInProgress && ranks->under_way == 0)
+  if (ranks->finalizing && ranks->state == ncclInProgress && is_idle(*ranks))
     ranks->state = ncclSuccess;
   *error = ranks->state;
   return ncclSuccess;
@@ -355,10 +368,10 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
   const std::shared_ptr<NcclRanks> ranks = ranks_of(comm);
   if (ranks->state != ncclSuccess) return ranks->fail(ncclInvalidUsage, "not settled");
   ranks->finalizing = true;
-  if (ranks->under_way == 0) return ncclSuccess;
+  if (is_idle(*ranks)) return ncclSuccess;
   ranks->state = ncclInProgress;
   if (!ranks->blocking) return ncclInProgress;
-  while (ranks->under_way > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  wait_until([&] { return is_idle(*ranks); });
   ranks->state = ncclSuccess;
   return ncclSuccess;
 }
@@ -366,12 +379,18 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   const std::shared_ptr<NcclRanks> ranks = ranks_of(comm);
   if (ranks->under_way > 0) fail("NCCL: a communicator is destroyed while its operations run");
+  wait_until([&] { return ranks->captured == 0; });
   forget(comm);
   return ncclSuccess;
 }
 
+// What is under way here ends at once. Then the memory is freed, as cudaFree() does it: after all
+// work of the device, which includes that of other communicators.
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
-  ranks_of(comm)->aborted = true;
+  const std::shared_ptr<NcclRanks> ranks = ranks_of(comm);
+  ranks->aborted = true;
+  wait_until([&] { return !ranks->working && ranks->captured == 0; });
+  run_everything();
   forget(comm);
   return ncclSuccess;
 }

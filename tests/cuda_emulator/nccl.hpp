@@ -54,7 +54,9 @@ struct NcclRanks : std::enable_shared_from_this<NcclRanks> {
 
   std::atomic<ncclResult_t> state = ncclSuccess;
   std::atomic<bool> aborted = false, finalizing = false;
-  std::atomic<int> under_way = 0;  // launches in streams that have not ended
+  std::atomic<int> under_way = 0;     // launches in streams that have not ended
+  std::atomic<int> captured = 0;      // launches in captures and graphs that are alive
+  std::atomic<bool> working = false;  // a thread of NCCL's own
   std::atomic<std::int64_t> ended = 0;
   std::int64_t launched = 0;
   std::mutex mutex;

@@ -197,7 +197,14 @@ class GroupedCalls {
  public:
   GroupedCalls(std::shared_ptr<NcclRanks> ranks, std::vector<NcclCall> calls, std::int64_t turn,
                bool hangs)
-      : ranks_(std::move(ranks)), calls_(std::move(calls)), turn_(turn), hangs_(hangs) {}
+      : ranks_(std::move(ranks)), calls_(std::move(calls)), turn_(turn), hangs_(hangs) {
+    if (turn_ == 0) ++ranks_->captured;
+  }
+  ~GroupedCalls() {
+    if (turn_ == 0) --ranks_->captured;
+  }
+  GroupedCalls(const GroupedCalls&) = delete;
+  GroupedCalls& operator=(const GroupedCalls&) = delete;
 
   // Whether everything has come, or nobody waits any more.
   bool ready() {

@@ -1,5 +1,7 @@
 // The emulator's NCCL: what it refuses, as NCCL does, and what its communicator makes of the faults
 // that only an emulated network has.
+#include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 #include <utility>
@@ -8,6 +10,7 @@
 #include <nccl.h>
 
 #include "core/backend/cuda/runtime.hpp"
+#include "parallel/nccl_order.hpp"
 #include "tests/cuda_emulator/nccl_faults.hpp"
 #include "tests/parallel/parallel_helpers.hpp"
 
@@ -121,6 +124,62 @@ TEST_F(EmulatedNccl, OperationsAreCapturedIntoAGraph) {
   cudaGraphDestroy(graph);
 }
 
+// The reducer's stream is joined to the capture again by the operation that follows on the other
+// stream, and by nothing else.
+TEST_F(EmulatedNccl, OperationsOfTwoGroupsFollowEachOther) {
+  const auto c = nccl_communicator(host->duplicate(), test_device());
+  const auto part = c->split(0, c->rank());
+  const auto reducer = part->background_reducer(test_device());
+  Tensor x = to_tensor({1, 2}, {2});
+  Tensor y = to_tensor({1, 3}, {2});
+  const auto graph = test_backend().capture([&] {
+    reducer->all_reduce(y);
+    c->all_reduce(x, ReduceOp::sum);
+  });
+  graph->replay();
+  const auto n = static_cast<float>(host->size());
+  EXPECT_EQ(to_vector(x), (std::vector<float>{n, 2 * n}));
+  EXPECT_EQ(to_vector(y), (std::vector<float>{n, 3 * n}));
+  reducer->wait();
+}
+
+// Whether what is issued for one stream follows what `order` saw before on another. Work of a
+// stream that nobody waits for stays undone here.
+bool orders(NcclOrder& order) {
+  const CudaStream a, b;
+  bool done = false;
+  order.before(a.get());
+  cudaLaunchHostFunc(
+      a.get(), [](void* p) { *static_cast<bool*>(p) = true; }, &done);
+  order.after(a.get());
+  order.before(b.get());
+  cudaStreamSynchronize(b.get());
+  const bool followed = done;
+  cudaStreamSynchronize(a.get());
+  return followed;
+}
+
+TEST_F(EmulatedNccl, OrdersOperationsWhereNcclDoesNot) {
+  constexpr const char* kVersion = "CUDA_EMULATOR_NCCL_VERSION";
+  constexpr const char* kVariable = "NCCL_LAUNCH_ORDER_IMPLICIT";
+  backend(test_device());
+  const auto with = [&](const char* version, const char* variable) {
+    setenv(kVersion, version, 1);
+    unsetenv(kVariable);
+    if (variable != nullptr) setenv(kVariable, variable, 1);
+    NcclOrder order;
+    return orders(order);
+  };
+  EXPECT_TRUE(with("22508", nullptr));
+  EXPECT_EQ(std::getenv(kVariable), nullptr);
+  EXPECT_FALSE(with("22602", nullptr));
+  EXPECT_STREQ(std::getenv(kVariable), "1");
+  EXPECT_TRUE(with("22809", "0"));
+  EXPECT_STREQ(std::getenv(kVariable), "0");
+  unsetenv(kVersion);
+  unsetenv(kVariable);
+}
+
 // ---- the interface itself -----------------------------------------------------------------------
 
 class NcclInterface : public EmulatedNccl {
@@ -225,6 +284,49 @@ TEST_F(NcclInterface, AGroupLetsRanksExchange) {
   EXPECT_EQ(cudaStreamSynchronize(stream.get()), cudaSuccess);
   EXPECT_EQ(to_vector(other), (std::vector<float>{static_cast<float>(previous), 7}));
   EXPECT_EQ(ncclGroupEnd(), ncclInvalidUsage);
+}
+
+TEST_F(NcclInterface, AnAbortWaitsForGraphsThatCapturedOperations) {
+  const Tensor x = to_tensor({1}, {1});
+  to_host(x);
+  cudaGraph_t graph = nullptr;
+  cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeRelaxed);
+  ncclAllReduce(x.raw(), x.raw(), 1, ncclFloat32, ncclSum, comm, stream.get());
+  EXPECT_EQ(settled(), ncclSuccess);
+  EXPECT_EQ(cudaStreamEndCapture(stream.get(), &graph), cudaSuccess);
+  std::atomic<bool> ended = false;
+  std::thread abort([&] {
+    ncclCommAbort(std::exchange(comm, nullptr));
+    ended = true;
+  });
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_FALSE(ended);
+  }
+  cudaGraphDestroy(graph);
+  abort.join();
+}
+
+TEST_F(NcclInterface, AnAbortWaitsForOtherCommunicatorsOnTheDevice) {
+  ncclComm_t other = std::exchange(comm, nullptr);
+  start();
+  ASSERT_EQ(settled(), ncclSuccess);
+  const Tensor x = to_tensor({1}, {1});
+  to_host(x);
+  cuda_emulator::plant_nccl_fault(cuda_emulator::NcclFault::hang);
+  ncclAllReduce(x.raw(), x.raw(), 1, ncclFloat32, ncclSum, comm, stream.get());
+  EXPECT_EQ(settled(), ncclSuccess);
+  std::atomic<bool> ended = false;
+  std::thread abort([&] {
+    ncclCommAbort(other);
+    ended = true;
+  });
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_FALSE(ended);
+  }
+  ncclCommAbort(std::exchange(comm, nullptr));
+  abort.join();
 }
 
 TEST_F(NcclInterface, RefusesWrongArguments) {

@@ -20,9 +20,10 @@ cudaError_t not_while_capturing(const char* call);
 // Appends work to a stream, or to the graph that it captures. The work runs as late as CUDA's
 // rules allow, on the thread that waits for it, with device memory accessible.
 // Work that needs something of another process begins when `ready` says so, which may then be
-// asked again, and until then does not hold up the thread that only asks for an event.
+// asked again, and until then does not hold up the thread that only asks for an event. Nor does
+// work that `waits` for other processes while it runs.
 cudaError_t append_work(cudaStream_t stream, std::string name, std::function<void()> work,
-                        std::function<bool()> ready = {});
+                        std::function<bool()> ready = {}, bool waits = false);
 
 // The same for the call of a library, which takes its place among the kernels when results are held
 // against fp64.

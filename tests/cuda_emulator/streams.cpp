@@ -148,6 +148,7 @@ void Streams::run_one(CUstream_st& stream, std::unique_lock<std::mutex>& lock) {
   if (stream.busy || stream.items.empty()) return;
   const std::shared_ptr<Recording> other = stream.items.front().waits_for;
   if (other && !other->done) return run_one(*other->stream, lock);
+  if (stream.items.front().waits) return;
   if (is_ready(stream, lock)) run_front(stream, lock);
 }
 
@@ -173,7 +174,7 @@ void mark_block(cudaStream_t handle, void* p, std::size_t bytes, std::size_t siz
 }
 
 cudaError_t append_work(cudaStream_t handle, std::string name, std::function<void()> work,
-                        std::function<bool()> ready) {
+                        std::function<bool()> ready, bool waits) {
   if (handle == nullptr || handle == cudaStreamLegacy)
     if (const cudaError_t e = not_while_capturing(name.c_str())) return e;
   Streams& streams = Streams::instance();
@@ -190,7 +191,8 @@ cudaError_t append_work(cudaStream_t handle, std::string name, std::function<voi
                   .work = std::move(work),
                   .records = {},
                   .waits_for = {},
-                  .ready = std::move(ready)},
+                  .ready = std::move(ready),
+                  .waits = waits},
                  lock);
   return cudaSuccess;
 }

@@ -34,6 +34,7 @@ struct Item {
   std::shared_ptr<Recording> records, waits_for;
   std::function<bool()> ready;  // whether the work can begin; empty: always
   bool note = false;            // no work of a device: it takes no time, and nobody waits for it
+  bool waits = false;           // for other processes, while it runs: no work for a mere query
 };
 
 struct CapturedItem {
@@ -43,6 +44,7 @@ struct CapturedItem {
 
 // What a stream and those that join it record into a graph.
 struct Capture {
+  unsigned long long id = 0;
   CUstream_st* origin = nullptr;
   cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
   std::thread::id thread;
@@ -74,6 +76,7 @@ class Streams {
 
   std::set<CUstream_st*> all;      // created, not destroyed
   std::vector<Capture*> captures;  // under way
+  unsigned long long captures_begun = 0;
 
  private:
   void run_front(CUstream_st& stream, std::unique_lock<std::mutex>& lock);

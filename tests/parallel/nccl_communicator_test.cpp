@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "parallel/mesh.hpp"
 #include "tests/parallel/parallel_helpers.hpp"
 
 namespace weft {
@@ -125,6 +126,77 @@ TEST_F(NcclTest, ARankMissingFromACapturedStepIsNamed) {
     c->watch_replay();
     to_host(x);
     EXPECT_EQ(message_of([&] { c->rethrow_failure(); }), missing_last(*c, "a captured step"));
+  }
+  host->barrier();
+}
+
+// A group that waits for nothing is stopped as well, which frees memory: that waits for all work of
+// the GPU, and so for the group that hangs.
+TEST_F(NcclTest, TheGroupThatHangsIsStoppedWhicheverItIs) {
+  const auto c = connect(kShort);
+  const auto part = c->split(0, c->rank());
+  Tensor x = make_random({3, 4}, 1);
+  make_first_call(*part, x);
+  if (!last()) {
+    part->all_reduce(x, ReduceOp::sum);
+    to_host(x);
+    EXPECT_EQ(message_of([&] { c->rethrow_failure(); }),
+              missing_last(*c, "all_reduce of f32 [3, 4] (operation 2 of its group)"));
+  }
+  host->barrier();
+}
+
+// NCCL can be stopped only when the graph is gone, and the thread that meets the failure owns it.
+TEST_F(NcclTest, ACallMayFailWhileAGraphIsAlive) {
+  const auto c = connect(kShort);
+  Tensor x = make_random({3, 4}, 1);
+  Tensor all = make_empty({3 * host->size(), 4});
+  make_first_call(*c, x);
+  const auto graph = test_backend().capture([&] { c->all_reduce(x, ReduceOp::sum); });
+  graph->replay();
+  c->watch_replay();
+  to_host(x);
+  host->barrier();
+  if (!last()) {
+    const std::string want =
+        missing_last(*c, "all_gather of f32 [3, 4] (operation 3 of its group)");
+    EXPECT_EQ(message_of([&] {
+                c->all_gather(all, x);  // the first of its kind: waits itself
+                to_host(all);
+                c->rethrow_failure();
+              }),
+              want);
+    EXPECT_EQ(message_of([&] { c->watch_replay(); }), want);
+  }
+  host->barrier();
+}
+
+TEST_F(NcclTest, ARankMissingFromACapturedStepOfBothAxesIsNamed) {
+  if (host->size() != 4) GTEST_SKIP() << "needs four ranks";
+  const Mesh mesh(connect(kShort), 2, test_device());
+  Tensor x = make_random({3, 4}, 1);
+  Tensor y = make_random({5}, 2);
+  make_first_call(mesh.tensor(), x);
+  make_first_call(mesh.data(), y);
+  const auto reducer = mesh.data().background_reducer(test_device());
+  const auto graph = test_backend().capture([&] {
+    reducer->all_reduce(y);
+    mesh.tensor().all_reduce(x, ReduceOp::sum);
+    reducer->wait();
+  });
+  const auto step = [&] {
+    graph->replay();
+    mesh.world().watch_replay();
+    to_host(x);
+  };
+  step();
+  EXPECT_NO_THROW(mesh.world().rethrow_failure());
+  host->barrier();
+  if (!last()) {
+    step();
+    const std::string want = missing_last(mesh.world(), "a captured step");
+    EXPECT_EQ(message_of([&] { mesh.world().rethrow_failure(); }), want);
+    EXPECT_EQ(message_of([&] { mesh.tensor().all_reduce(x, ReduceOp::sum); }), want);
   }
   host->barrier();
 }
