@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
+#include "core/base/plural.hpp"
 
 namespace weft {
 namespace {
@@ -34,7 +35,7 @@ TEST(Mesh, RefusesATensorSizeThatDoesNotDivide) {
       FAIL() << t << " of " << ranks << " accepted";
     } catch (const InputError& e) {
       EXPECT_EQ(std::string(e.what()), "parallel.tensor: " + std::to_string(t) +
-                                           " does not divide " + std::to_string(ranks) + " ranks");
+                                           " does not divide " + counted(ranks, "rank"));
     }
   }
 }
