@@ -45,6 +45,11 @@ class Communicator {
   // NCCL does not look at tags.
   virtual void send(const Tensor& x, int to, int tag = 0) = 0;
   virtual void receive(Tensor& x, int from, int tag = 0) = 0;
+  // Of what `calls` does, NCCL makes one piece of work of all operations on tensors of a GPU, which
+  // so cost less when they are small: behind all else that `calls` issues, and in no order among
+  // themselves, so that none may need another's result. When `calls` throws, it does none of them.
+  // Other communicators do each as it comes.
+  virtual void grouped(const std::function<void()>& calls) { calls(); }
   virtual void barrier() = 0;
   // Throws what has failed on a GPU since its call has returned. Neither sends nor waits. After a
   // failure tensors hold anything: before the use of what the host has waited for.

@@ -143,15 +143,14 @@ void GradientBuckets::finish() {
     Tensor& none = own(i);
     backend(none).fill(none, 0.0F);
   }
-  for (; handed_over_ < buckets_.size(); ++handed_over_) {
-    Tensor& flat = buckets_[handed_over_].flat;
-    if (reducer_) {
-      reducer_->all_reduce(flat);
-    } else {
-      data_->all_reduce(flat, ReduceOp::sum);
-    }
+  if (!reducer_) {
+    data_->grouped([&] {
+      for (Bucket& bucket : buckets_) data_->all_reduce(bucket.flat, ReduceOp::sum);
+    });
+    return;
   }
-  if (reducer_) reducer_->wait();
+  while (handed_over_ < buckets_.size()) reducer_->all_reduce(buckets_[handed_over_++].flat);
+  reducer_->wait();
 }
 
 }  // namespace weft

@@ -1,7 +1,10 @@
 // The communicator of ranks that have a GPU each: tensors there go through NCCL.
 #include "parallel/nccl_communicator.hpp"
 
+#include <functional>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "core/base/host.hpp"
 #include "parallel/agree.hpp"
@@ -44,12 +47,13 @@ ncclRedOp_t nccl_op(ReduceOp op) {
 
 std::size_t count(const Tensor& x) { return static_cast<std::size_t>(x.numel()); }
 
-void sum(NcclGroup& group, const Tensor& x, ReduceOp op, cudaStream_t stream) {
-  if (x.numel() == 0) return;
-  group.issue({"all_reduce", x}, stream, [&](ncclComm_t comm) {
+using NcclCall = std::function<ncclResult_t(ncclComm_t)>;
+
+NcclCall sum(const Tensor& x, ReduceOp op, cudaStream_t stream) {
+  return [=](ncclComm_t comm) {
     return ncclAllReduce(x.raw(), x.raw(), count(x), nccl_type(x.dtype()), nccl_op(op), comm,
                          stream);
-  });
+  };
 }
 
 // Reduces on a stream of its own: events make it follow the compute stream, and wait() makes the
@@ -70,7 +74,8 @@ class NcclReducer final : public BackgroundReducer {
     ready_.record(group_->runtime().stream());
     ready_.make_wait(stream_.get());
     kept_.push_back(x);
-    sum(*group_, x, ReduceOp::sum, stream_.get());
+    if (x.numel() == 0) return;
+    group_->issue({"all_reduce", x}, stream_.get(), sum(x, ReduceOp::sum, stream_.get()));
   }
   void wait() override {
     group_->watch().rethrow_failure();
@@ -103,7 +108,7 @@ class NcclCommunicator final : public Communicator {
     if (on_host(x)) return host().all_reduce(x, op);
     require_here("all_reduce", x);
     require_reducible("all_reduce", x);
-    sum(*group_, x, op, stream());
+    issue("all_reduce", x, sum(x, op, stream()));
   }
   void all_gather(Tensor& out, const Tensor& x) override;
   void reduce_scatter(Tensor& out, const Tensor& x) override;
@@ -111,6 +116,7 @@ class NcclCommunicator final : public Communicator {
   void send(const Tensor& x, int to, int tag) override;
   void receive(Tensor& x, int from, int tag) override;
 
+  void grouped(const std::function<void()>& calls) override;
   void barrier() override { host().barrier(); }
   void rethrow_failure() const override { group_->watch().rethrow_failure(); }
   bool capturable() const override { return true; }
@@ -139,6 +145,15 @@ class NcclCommunicator final : public Communicator {
     return *host_;
   }
   cudaStream_t stream() const { return group_->runtime().stream(); }
+  // `call` holds the tensors that it uses: it may be made later.
+  void issue(std::string_view operation, const Tensor& x, NcclCall call) {
+    if (x.numel() == 0) return;
+    if (queue_) {
+      queue_->push_back({{operation, x}, std::move(call)});
+    } else {
+      group_->issue({operation, x}, stream(), call);
+    }
+  }
   static bool on_host(const Tensor& x) { return x.device().type == DeviceType::cpu; }
   void require_here(std::string_view operation, const Tensor& x) const {
     const Device here = group_->watch().device();
@@ -160,18 +175,45 @@ class NcclCommunicator final : public Communicator {
     if (other == rank()) refuse(operation, *this, "a rank sends nothing to itself");
   }
 
+  struct Queued {
+    NcclOperation operation;
+    NcclCall call;
+  };
+
   std::unique_ptr<Communicator> host_;
   std::shared_ptr<NcclGroup> group_;
+  std::optional<std::vector<Queued>> queue_;  // within grouped()
 };
+
+void NcclCommunicator::grouped(const std::function<void()>& calls) {
+  if (queue_) return calls();  // of the group around this one
+  queue_.emplace();
+  try {
+    calls();
+  } catch (...) {
+    queue_.reset();
+    throw;
+  }
+  const std::vector<Queued> queue = *std::exchange(queue_, std::nullopt);
+  if (queue.empty()) return;
+  NcclOperation operation = queue.front().operation;
+  operation.more = queue.size() - 1;
+  group_->issue(operation, stream(), [&](ncclComm_t comm) {
+    ncclResult_t code = ncclGroupStart();
+    if (code != ncclSuccess) return code;
+    for (auto q = queue.begin(); q != queue.end() && code == ncclSuccess; ++q) code = q->call(comm);
+    const ncclResult_t end = ncclGroupEnd();
+    return code == ncclSuccess ? end : code;
+  });
+}
 
 void NcclCommunicator::all_gather(Tensor& out, const Tensor& x) {
   if (on_host(x)) return host().all_gather(out, x);
   require_here("all_gather", x);
   require_here("all_gather", out);
   require_blocks("all_gather", *this, out, x);
-  if (x.numel() == 0) return;
-  group_->issue({"all_gather", x}, stream(), [&](ncclComm_t comm) {
-    return ncclAllGather(x.raw(), out.raw(), count(x), nccl_type(x.dtype()), comm, stream());
+  issue("all_gather", x, [=, stream = stream()](ncclComm_t comm) {
+    return ncclAllGather(x.raw(), out.raw(), count(x), nccl_type(x.dtype()), comm, stream);
   });
 }
 
@@ -181,10 +223,9 @@ void NcclCommunicator::reduce_scatter(Tensor& out, const Tensor& x) {
   require_here("reduce_scatter", out);
   require_blocks("reduce_scatter", *this, x, out);
   require_reducible("reduce_scatter", x);
-  if (x.numel() == 0) return;
-  group_->issue({"reduce_scatter", x}, stream(), [&](ncclComm_t comm) {
+  issue("reduce_scatter", x, [=, stream = stream()](ncclComm_t comm) {
     return ncclReduceScatter(x.raw(), out.raw(), count(out), nccl_type(x.dtype()), ncclSum, comm,
-                             stream());
+                             stream);
   });
 }
 
@@ -192,9 +233,8 @@ void NcclCommunicator::broadcast(Tensor& x, int root) {
   if (on_host(x)) return host().broadcast(x, root);
   require_here("broadcast", x);
   require_rank("broadcast", x, root);
-  if (x.numel() == 0) return;
-  group_->issue({"broadcast", x}, stream(), [&](ncclComm_t comm) {
-    return ncclBroadcast(x.raw(), x.raw(), count(x), nccl_type(x.dtype()), root, comm, stream());
+  issue("broadcast", x, [=, stream = stream()](ncclComm_t comm) {
+    return ncclBroadcast(x.raw(), x.raw(), count(x), nccl_type(x.dtype()), root, comm, stream);
   });
 }
 
@@ -202,9 +242,8 @@ void NcclCommunicator::send(const Tensor& x, int to, int tag) {
   if (on_host(x)) return host().send(x, to, tag);
   require_here("send", x);
   require_other_rank("send", x, to);
-  if (x.numel() == 0) return;
-  group_->issue({"send", x}, stream(), [&](ncclComm_t comm) {
-    return ncclSend(x.raw(), count(x), nccl_type(x.dtype()), to, comm, stream());
+  issue("send", x, [=, stream = stream()](ncclComm_t comm) {
+    return ncclSend(x.raw(), count(x), nccl_type(x.dtype()), to, comm, stream);
   });
 }
 
@@ -212,9 +251,8 @@ void NcclCommunicator::receive(Tensor& x, int from, int tag) {
   if (on_host(x)) return host().receive(x, from, tag);
   require_here("receive", x);
   require_other_rank("receive", x, from);
-  if (x.numel() == 0) return;
-  group_->issue({"receive", x}, stream(), [&](ncclComm_t comm) {
-    return ncclRecv(x.raw(), count(x), nccl_type(x.dtype()), from, comm, stream());
+  issue("receive", x, [=, stream = stream()](ncclComm_t comm) {
+    return ncclRecv(x.raw(), count(x), nccl_type(x.dtype()), from, comm, stream);
   });
 }
 

@@ -228,8 +228,11 @@ std::optional<Error> NcclGroup::look() {
 
 std::string NcclGroup::text(const NcclOperation& operation, std::int64_t number) const {
   if (!operation.operand) return std::string(operation.name);
-  return fmt::format("{} of {} {} (operation {} of its group)", operation.name,
-                     name_of(operation.operand->dtype), operation.operand->shape.str(), number);
+  const std::string more =
+      operation.more > 0 ? fmt::format(" and {} more at once", operation.more) : "";
+  return fmt::format("{} of {} {}{} (operation {} of its group)", operation.name,
+                     name_of(operation.operand->dtype), operation.operand->shape.str(), more,
+                     number);
 }
 
 // Ranks that wait, too, tell what for; one that does not answer has not begun, or not so long ago.

@@ -24,6 +24,7 @@ struct NcclOperation {
     Shape shape;
   };
   std::optional<Operand> operand;  // none: all operations of a captured graph
+  std::size_t more = 0;            // in the same group of calls
 
   explicit NcclOperation(std::string_view operation) : name(operation) {}
   NcclOperation(std::string_view operation, const Tensor& x)
@@ -48,8 +49,8 @@ class NcclGroup {
   NcclWatch& watch() const { return *watch_; }
   CudaRuntime& runtime() const { return CudaRuntime::of(watch_->device().index); }
 
-  // Puts an operation on the stream: call(comm) makes one call of NCCL. A first one of its kind
-  // waits for the other ranks, with which it connects, as long as the time-out.
+  // Puts an operation on the stream: call(comm) makes one call of NCCL, or a group of them. A first
+  // one of its kind waits for the other ranks, with which it connects, as long as the time-out.
   void issue(const NcclOperation& operation, cudaStream_t stream,
              const std::function<ncclResult_t(ncclComm_t)>& call);
 

@@ -13,6 +13,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 archive() { # archive BUILD-FOLDER
   local build version name size
+  if [ ! -x "$1/bin/gpu_test" ] || [ ! -x "$1/bin/parallel_test" ]; then
+    echo "error: $1 is not a finished build with CUDA, with its tests: tests/gpu.sh pack makes one" >&2
+    exit 1
+  fi
   build=$(cd "$1" && pwd)
   version=$(git -C "$here" describe --always --dirty 2>/dev/null || echo unknown)
   name=weft-gpu-tests-$version-$(uname -m)
@@ -25,6 +29,7 @@ archive() { # archive BUILD-FOLDER
 
 pack() {
   cd "$here/.." || exit
+  [ -f CMakePresets.json ] || { echo "error: pack is for the sources; here, ./gpu.sh runs the tests" >&2; exit 2; }
   [ "${WEFT_SKIP_INSTALL:-}" = 1 ] || launch/install-packages.sh build test || exit 1
   cmake --preset cuda -DWEFT_BUILD_BENCHMARKS=ON || exit 1
   cmake --build --preset cuda --parallel "$(nproc)" || exit 1
@@ -37,7 +42,8 @@ case ${1:-} in
     exit
     ;;
   archive)
-    archive "${2:?usage: gpu.sh archive BUILD-FOLDER}"
+    [ $# -eq 2 ] || { echo "usage: tests/gpu.sh archive BUILD-FOLDER" >&2; exit 2; }
+    archive "$2"
     exit
     ;;
   -h | --help)

@@ -33,7 +33,12 @@ inline bool on_cpu() { return test_device().type == DeviceType::cpu; }
 inline Backend& test_backend() { return backend(test_device()); }
 
 // Suites of tests that are about the CPU's kernels alone have names that end in OnCpu.
-inline constexpr const char* kDeviceFilter = "-*OnCpu.*";
+inline constexpr const char* kSuitesOnCpu = "*OnCpu.*";
+
+// GoogleTest's filter without these suites, too.
+inline std::string filter_without(const std::string& suites, const std::string& filter) {
+  return filter + (filter.find('-') == std::string::npos ? "-" : ":") + suites;
+}
 
 // Why no test can run, or "".
 inline std::string missing_test_device() {

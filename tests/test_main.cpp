@@ -12,8 +12,10 @@ int main(int argc, char** argv) {
     std::cout << "skipped: " << missing << std::endl;
     return weft::kSkipped;
   }
-  if (!weft::on_cpu()) GTEST_FLAG_SET(filter, weft::kDeviceFilter);
   testing::InitGoogleTest(&argc, argv);
+  if (!weft::on_cpu()) {
+    GTEST_FLAG_SET(filter, weft::filter_without(weft::kSuitesOnCpu, GTEST_FLAG_GET(filter)));
+  }
   weft::set_cuda_options({.exact_attention_dropout = true});  // results are compared with the CPU's
   const int failed = RUN_ALL_TESTS();
   return weft::leaks_found() ? 1 : failed;

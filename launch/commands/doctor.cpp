@@ -5,6 +5,7 @@
 
 #include "core/backend/cuda.hpp"
 #include "core/base/error.hpp"
+#include "core/base/plural.hpp"
 #include "launch/arguments.hpp"
 #include "launch/cli.hpp"
 #include "launch/commands.hpp"
@@ -80,7 +81,10 @@ int doctor_command(const Arguments& arguments) {
     });
   }
   print(findings(), arguments, console);
-  if (!measures(arguments)) return kDone;
+  if (!measures(arguments)) {
+    if (arguments.given("device")) agree(*host_communicator(), [&] { arguments.device(); });
+    return kDone;
+  }
 
   auto world = host_communicator(&console);
   Device device;
@@ -88,6 +92,11 @@ int doctor_command(const Arguments& arguments) {
     if (arguments.flag("comm") && world->size() == 1) {
       throw InputError("--comm measures between ranks, and this is the only one",
                        "start several: mpirun -np 2 weft doctor --comm");
+    }
+    const std::int64_t tensor_ranks = arguments.integer("tensor");
+    if (world->size() % tensor_ranks != 0) {
+      throw InputError(fmt::format("--tensor {} does not divide {}", tensor_ranks,
+                                   counted(world->size(), "rank")));
     }
     device = arguments.device();
     open_device(device);  // unless it is open already

@@ -179,7 +179,7 @@ void check_profile(const Arguments& arguments, const Config& config, std::int64_
   const std::int64_t steps = arguments.integer("profile");
   const std::int64_t needed = done + kUnprofiledSteps + steps;
   if (steps == 0 || needed <= config.train.steps) return;
-  throw InputError(fmt::format("{}train.steps: --profile {} ends with step {}, training with {}",
+  throw InputError(fmt::format("{}--profile {} ends with step {}, training with {}",
                                config.at("train.steps"), steps, needed, config.train.steps),
                    fmt::format("it leaves out the first {} steps of a start: profile fewer, or set "
                                "train.steps to {} or more",

@@ -164,6 +164,7 @@ StepResult TrainingStep::take(const std::vector<Batch>& batches, const StepFacts
   constexpr int kStepsBeforeCapture = 2;
   const Inputs host = inputs_of(batches, facts, step, loss_scale);
   Outputs out;
+  StepResult result;
   if (options_.device_graph && uncaptured_steps_ == kStepsBeforeCapture) {
     if (graph_) {
       upload(host);
@@ -171,6 +172,7 @@ StepResult TrainingStep::take(const std::vector<Batch>& batches, const StepFacts
       graph_inputs_ = on_device(host);
       buckets_.zero();  // the gradients of the step before are no memory of the graph's
       graph_ = backend(mesh_.device()).capture([&] { graph_outputs_ = issue(graph_inputs_); });
+      result.was_captured = true;
     }
     const Range range("graph");
     graph_->replay();
@@ -182,7 +184,6 @@ StepResult TrainingStep::take(const std::vector<Batch>& batches, const StepFacts
   }
 
   const Range range("read the losses");
-  StepResult result;
   for (const Batch& batch : batches) add_counts(result.totals, model_.counts(batch));
   out.scalars.push_back(out.squared_norms);
   const std::vector<Tensor> read = to_host(out.scalars);  // the moment when the host waits

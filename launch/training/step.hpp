@@ -47,6 +47,7 @@ struct StepOptions {
 struct StepResult {
   std::vector<TermTotal> totals;  // of this rank
   double grad_norm = 0;  // of the whole gradient, loss_scale taken out; NaN and Inf come through
+  bool was_captured = false;  // as a graph, in this step
 };
 
 // Forward and backward over the micro-batches of a step.

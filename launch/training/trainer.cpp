@@ -127,6 +127,10 @@ std::optional<StepReport> Trainer::next_step(Loader& loader) {
 StepReport Trainer::take_step(const std::vector<Batch>& batches, const StepFacts& facts) {
   const double loss_scale = state_.loss_scaler ? state_.loss_scaler->scale : 1;
   const StepResult result = step_.take(batches, facts, state_.step, loss_scale);
+  if (result.was_captured) {
+    log_->say(
+        fmt::format("step {} was captured as a graph, which later steps launch", state_.step + 1));
+  }
   StepReport report;
   report.totals = result.totals;
   report.grad_norm = result.grad_norm;

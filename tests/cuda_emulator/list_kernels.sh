@@ -20,8 +20,8 @@ done)
 tables=("$reports"/*.tsv)
 [ ${#tables[@]} -gt 0 ] || { echo "no emulated program has left a report in $reports: ctest -L emulated first" >&2; exit 1; }
 for table in "${tables[@]}"; do
-  newer=$(find core/backend/cuda -newer "$table" -print -quit)
-  [ -z "$newer" ] || { echo "$newer is newer than $table: ctest -L emulated first" >&2; exit 1; }
+  newer=$(find core/backend/cuda -type f -newer "$table" -print -quit)
+  [ -z "$newer" ] || { echo "$newer is newer than $table: build, then ctest -L emulated" >&2; exit 1; }
 done
 echo "Of the run of $(date -r "${tables[0]}" '+%F %T'): $(basename -s .tsv "${tables[@]}" | sed 's/\.[0-9]*$//' | sort -u | xargs)"
 

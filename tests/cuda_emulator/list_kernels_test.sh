@@ -26,4 +26,4 @@ if "$here/list_kernels.sh" "$sources" "$reports" >/dev/null 2>"$reports/said"; t
   echo "error: a report older than the kernels is taken for theirs"
   exit 1
 fi
-grep -q 'is newer than .*ctest -L emulated first' "$reports/said" || { echo "error: the age of a report is not told"; exit 1; }
+grep -q 'core/backend/cuda/.* is newer than .*ctest -L emulated' "$reports/said" || { echo "error: the age of a report is not told"; exit 1; }

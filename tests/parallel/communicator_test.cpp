@@ -210,6 +210,47 @@ TEST_P(CommunicatorTest, SendsAroundTheRing) {
   }
 }
 
+TEST_P(CommunicatorTest, DoesAGroupOfOperations) {
+  std::vector<Tensor> sums;
+  for (const std::int64_t n : {3, 0, 17}) sums.push_back(filled(n, c->rank()));
+  Tensor most = filled(5, c->rank(), DType::i32);
+  Tensor sent = filled(4, c->rank());
+  Tensor all = empty({c->size() * 7});
+  c->grouped([&] {
+    for (Tensor& x : sums) c->all_reduce(x, ReduceOp::sum);
+    c->all_gather(all, filled(7, c->rank()));
+    c->grouped([&] { c->all_reduce(most, ReduceOp::max); });
+    c->broadcast(sent, c->size() - 1);
+  });
+  for (const Tensor& x : sums) {
+    const std::vector<float> values = to_vector(x);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      EXPECT_EQ(values[i], expected(ReduceOp::sum, c->size(), static_cast<std::int64_t>(i)));
+    }
+  }
+  const Tensor greatest = to_host(most);
+  for (std::int64_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(greatest.data<std::int32_t>()[i], expected(ReduceOp::max, c->size(), i));
+  }
+  EXPECT_TRUE(same_bits(sent, filled(4, c->size() - 1)));
+  for (int r = 0; r < c->size(); ++r) {
+    EXPECT_TRUE(same_bits(all.narrow(r * 7, 7), filled(7, r))) << r;
+  }
+}
+
+TEST_P(CommunicatorTest, AGroupThatIsNotFinishedLeavesNothingBehind) {
+  if (!sums_are_rounded()) GTEST_SKIP() << "not of NCCL";
+  Tensor x = filled(3, c->rank());
+  EXPECT_THROW(c->grouped([&] {
+    c->all_reduce(x, ReduceOp::sum);
+    throw Error("planted");
+  }),
+               Error);
+  EXPECT_TRUE(same_bits(x, filled(3, c->rank())));
+  c->all_reduce(x, ReduceOp::sum);
+  EXPECT_EQ(to_vector(x)[1], expected(ReduceOp::sum, c->size(), 1));
+}
+
 TEST_P(CommunicatorTest, ReducesSmallValues) {
   const int n = c->size();
   EXPECT_EQ(c->all_reduce(0.5 * c->rank(), ReduceOp::sum), 0.25 * n * (n - 1));

@@ -201,6 +201,20 @@ TEST_F(NcclTest, ARankMissingFromACapturedStepOfBothAxesIsNamed) {
   host->barrier();
 }
 
+TEST_F(NcclTest, RanksExchangeInOneGroupOfCalls) {
+  const auto c = connect();
+  const int next = (c->rank() + 1) % c->size();
+  const int previous = (c->rank() + c->size() - 1) % c->size();
+  const Tensor mine = to_tensor({static_cast<float>(c->rank()), 7}, {2});
+  Tensor other = make_empty({2});
+  // One after the other, every rank would send first and wait for one that receives.
+  c->grouped([&] {
+    c->send(mine, next);
+    c->receive(other, previous);
+  });
+  EXPECT_EQ(to_vector(other), (std::vector<float>{static_cast<float>(previous), 7}));
+}
+
 TEST_F(NcclTest, AFailureThatNobodyNoticesIsTold) {
   std::atomic<bool> told = false;
   NcclOptions options = kShort;
