@@ -109,6 +109,7 @@ struct Drawn {
   Tensor host, device;
 
   void upload(Device to) {
+    if (!host) return;
     if (device && to.type == DeviceType::cuda) {
       backend(to).upload(device, host);
     } else {
@@ -129,13 +130,17 @@ class BertSubject final : public Subject {
     types_.host = batch.type_ids_BT;
     places_.host = batch.masked_places_N;
     targets_.host = batch.masked_targets_N;
+    mask_.host = batch.key_mask_BT;
   }
   void upload() override {
-    for (Drawn* x : {&ids_, &types_, &places_, &targets_}) x->upload(options_.tensors.device);
+    for (Drawn* x : {&ids_, &types_, &mask_, &places_, &targets_})
+      x->upload(options_.tensors.device);
   }
   Var mean_loss(Pass& pass) override {
     const Batch batch{.ids_BT = ids_.device,
                       .type_ids_BT = types_.device,
+                      .key_mask_BT = mask_.device,
+                      .padding_is_last = true,
                       .masked_places_N = places_.device,
                       .masked_targets_N = targets_.device};
     return scale(model_->losses(batch, pass).front().sum,
@@ -165,6 +170,10 @@ class BertSubject final : public Subject {
     Batch batch;
     batch.ids_BT = Tensor({o.batch, o.length}, DType::i32);
     batch.type_ids_BT = Tensor({o.batch, o.length}, DType::i32);
+    if (o.tensors.device.type == DeviceType::cuda) {  // as training has on GPUs, padding or not
+      batch.key_mask_BT = Tensor({o.batch, o.length}, DType::u8);
+      std::fill_n(batch.key_mask_BT.data<std::uint8_t>(), places, std::uint8_t{1});
+    }
     batch.masked_places_N = Tensor({o.masked}, DType::i32);
     batch.masked_targets_N = Tensor({o.masked}, DType::i32);
     auto* ids = batch.ids_BT.data<std::int32_t>();
@@ -185,7 +194,7 @@ class BertSubject final : public Subject {
 
   Options options_;
   std::unique_ptr<PretrainingModel> model_;
-  Drawn ids_, types_, places_, targets_;
+  Drawn ids_, types_, mask_, places_, targets_;
 };
 
 class Gpt2Subject final : public Subject {

@@ -201,9 +201,10 @@ void NcclCommunicator::grouped(const std::function<void()>& calls) {
   group_->issue(operation, stream(), [&](ncclComm_t comm) {
     ncclResult_t code = ncclGroupStart();
     if (code != ncclSuccess) return code;
-    for (auto q = queue.begin(); q != queue.end() && code == ncclSuccess; ++q) code = q->call(comm);
+    const auto goes_on = [&] { return code == ncclSuccess || code == ncclInProgress; };
+    for (auto q = queue.begin(); q != queue.end() && goes_on(); ++q) code = q->call(comm);
     const ncclResult_t end = ncclGroupEnd();
-    return code == ncclSuccess ? end : code;
+    return goes_on() ? end : code;
   });
 }
 

@@ -2,7 +2,6 @@
 #include "parallel/nccl_order.hpp"
 
 #include <cstdlib>
-#include <string_view>
 
 #include <nccl.h>
 
@@ -16,8 +15,10 @@ constexpr int kFirstVersion = 22600;  // that knows the variable
 bool ordered_by_nccl() {
   int version = 0;
   if (ncclGetVersion(&version) != ncclSuccess || version < kFirstVersion) return false;
-  setenv(kVariable, "1", 0);
-  return std::string_view(std::getenv(kVariable)) != "0";
+  const char* const wanted = std::getenv(kVariable);
+  if (wanted != nullptr && *wanted != '\0') return std::atoi(wanted) != 0;
+  setenv(kVariable, "1", 1);
+  return true;
 }
 
 }  // namespace

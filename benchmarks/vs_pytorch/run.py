@@ -127,6 +127,7 @@ def compare(options, precision):
         "device": workers[0].about["device"],
         "peak_flops": 1e12 * options.peak_tflops or workers[0].about.get("peak_flops", 0),
         "sides": sides,
+        "best_weft": weft["name"],
         "best_pytorch": torch["name"],
         "speed_ratio": torch["median_s"] / weft["median_s"],
         "memory_ratio": weft["peak_memory"] / least_torch_memory,
@@ -152,7 +153,7 @@ def table(results, options):
     for result in results:
         lines.append("")
         lines.append(
-            f"{options.model}, {result['precision']}: Weft is {result['speed_ratio']:.2f} times as fast as "
+            f"{options.model}, {result['precision']}: {result['best_weft']} is {result['speed_ratio']:.2f} times as fast as "
             f"{result['best_pytorch']}, with {result['memory_ratio']:.2f} of the memory of the more frugal PyTorch."
         )
     return "\n".join(lines)

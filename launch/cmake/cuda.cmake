@@ -6,7 +6,7 @@ endif()
 
 # Machine code for A100 and H100/H200; what comes later compiles the intermediate code (PTX) at its first start.
 set(CMAKE_CUDA_ARCHITECTURES "80-real;90-real;90-virtual" CACHE STRING "GPU architectures to compile for")
-if(CUDAToolkit_ROOT AND NOT EXISTS "${CUDAToolkit_ROOT}/bin/nvcc")
+if(CUDAToolkit_ROOT AND NOT CMAKE_CUDA_COMPILER AND NOT EXISTS "${CUDAToolkit_ROOT}/bin/nvcc")
   set(weft_wrong_toolkit "bin/nvcc in the CUDAToolkit_ROOT ${CUDAToolkit_ROOT}")
 endif()
 find_program(WEFT_NVCC nvcc HINTS ${CUDAToolkit_ROOT}/bin $ENV{CUDA_HOME}/bin /usr/local/cuda/bin DOC "The CUDA compiler")

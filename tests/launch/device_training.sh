@@ -66,6 +66,10 @@ same_weights() { # same_weights WHAT RUN REFERENCE
   fi
 }
 
+was_captured() { # was_captured RUN
+  grep -q 'was captured as a graph' "$1/log.txt" || { echo "FAILED: $1: no step was captured"; exit 1; }
+}
+
 train on_cpu --device cpu
 train on_gpu --device cuda
 compare "fp32: the GPU follows the CPU" on_gpu on_cpu 1e-4
@@ -75,6 +79,7 @@ compare "fp32: the same run again" again on_gpu 0
 same_weights "fp32: the same run again, weights" again on_gpu
 
 train captured --device cuda --set train.cuda_graph=true
+was_captured captured
 compare "fp32: steps captured as a graph" captured on_gpu 0
 same_weights "fp32: steps captured as a graph, weights" captured on_gpu
 
@@ -100,6 +105,7 @@ train fixed_resumed "${deterministic[@]}" --set train.steps="$steps" --set sched
 same_weights "bf16, deterministic: stopped halfway and resumed, weights" fixed_resumed fixed
 
 train fixed_captured "${deterministic[@]}" --set train.cuda_graph=true
+was_captured fixed_captured
 same_weights "bf16, deterministic: steps captured as a graph, weights" fixed_captured fixed
 
 if command -v mpirun >/dev/null; then
@@ -111,7 +117,11 @@ if command -v mpirun >/dev/null; then
         "$weft" pretrain run.yaml --device cuda --quiet --set run.dir="$run" --set parallel.tensor="$tensor" \
         --set train.micro_batch=2 --set train.cuda_graph=$graph >"$run.log" 2>&1 ||
         { echo "FAILED: $run"; cat "$run.log"; exit 1; }
-      compare "fp32: $ranks ranks, tensor groups of $tensor, cuda_graph $graph" "$run" on_gpu 1e-5
+      what=issued
+      grep -q 'was captured as a graph' "$run/log.txt" && what=captured
+      grep -q 'cuda_graph is left out' "$run/log.txt" && what="issued, as they share a GPU"
+      [ "$what" = issued ] || [ "$graph" = true ] || { echo "FAILED: $run: $what"; exit 1; }
+      compare "fp32: $ranks ranks, tensor groups of $tensor, $what" "$run" on_gpu 1e-5
     done
   done
 fi

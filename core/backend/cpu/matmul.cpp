@@ -48,10 +48,19 @@ void product_of_nothing(CpuBackend& cpu, Tensor& c, const MatmulArgs& args) {
 
 void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args) {
   assert(!args.before_activation);
+  assert(!args.a_sums || args.transpose_a);
+  const auto sum_a = [&] {
+    Tensor sums = args.a_sums;
+    if (sums) sum_rows(sums, a);
+  };
+  if (c.numel() == 0 || a.numel() == 0) {
+    sum_a();
+    if (c.numel() > 0) product_of_nothing(*this, c, args);
+    return;
+  }
   const MemoryScope scratch_scope(MemoryUse::workspace);
   ProductShape shape = shape_of(c, a, b, args);
   const ProductKernel kernel = choose_product_kernel(shape, args.b_is_weight);
-  assert(!args.a_sums || args.transpose_a);
   if (kernel == ProductKernel::bf16_tiles) {
     const auto data = [](const Tensor& x) { return x ? x.data<bfloat16>() : nullptr; };
     return bf16_product(shape, {.c = c.raw(),
@@ -60,12 +69,7 @@ void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const Matmu
                                 .bias = data(args.bias),
                                 .a_sums = args.a_sums ? args.a_sums.data<float>() : nullptr});
   }
-  if (args.a_sums) {
-    Tensor sums = args.a_sums;
-    sum_rows(sums, a);
-  }
-  if (c.numel() == 0) return;
-  if (a.numel() == 0) return product_of_nothing(*this, c, args);
+  sum_a();
   if (a.dtype() == DType::bf16 && !cpu_has_bf16()) {
     const auto widened = [this](const Tensor& x) {
       if (!x || x.dtype() == DType::f32) return x;
