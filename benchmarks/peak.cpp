@@ -1,6 +1,4 @@
 // The ceilings of the machine it runs on: arithmetic, memory and, under mpirun, the sum over ranks.
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -8,13 +6,13 @@
 
 #include <omp.h>
 
+#include "benchmarks/all_reduce.hpp"
 #include "core/backend/cpu_peaks.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
 #include "launch/device.hpp"
 #include "launch/doctor/machine.hpp"
 #include "launch/process.hpp"
-#include "parallel/communicator.hpp"
 
 namespace {
 
@@ -58,20 +56,9 @@ class Report {
 
 // Bytes of the tensor by the time of a call.
 double all_reduce_rate(Communicator& world) {
-  constexpr std::int64_t kElements = std::int64_t{64} << 20;  // 256 MB
+  constexpr std::int64_t kBytes = std::int64_t{256} << 20;
   constexpr int kTurns = 6;
-  Tensor x({kElements}, DType::f32);
-  std::fill_n(x.data<float>(), kElements, 0.0F);
-  double best = 0;
-  for (int i = 0; i < kTurns; ++i) {
-    world.barrier();
-    const auto start = std::chrono::steady_clock::now();
-    world.all_reduce(x, ReduceOp::sum);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    const double slowest = world.all_reduce(seconds.count(), ReduceOp::max);
-    best = std::max(best, static_cast<double>(x.bytes()) / slowest);
-  }
-  return best;
+  return static_cast<double>(kBytes) / time_all_reduce(world, kBytes, kTurns).front();
 }
 
 void run(bool json) {

@@ -7,18 +7,6 @@
 namespace weft {
 namespace {
 
-struct Result {
-  Tensor out, lse, dqkv;
-};
-
-Result run(const Tensor& qkv, const Tensor& dout, const AttentionArgs& args) {
-  Result r{empty_like(dout), make_empty({qkv.shape()[0], args.heads, qkv.shape()[1]}),
-           empty_like(qkv)};
-  test_backend().attention_forward(r.out, r.lse, qkv, args);
-  test_backend().attention_backward(r.dqkv, dout, qkv, r.out, r.lse, args);
-  return r;
-}
-
 struct Case {
   std::int64_t T, heads, d;
   std::vector<std::int64_t> lengths;
@@ -52,7 +40,7 @@ TEST(AttentionPadding, AgreesWithFp64) {
         AttentionArgs args = c.args();
         args.causal = causal;
         const Tensor qkv = c.qkv(dtype), dout = c.dout(dtype);
-        const Result got = run(qkv, dout, args);
+        const AttentionRun got = run_attention(qkv, dout, args);
         const AttentionReference want = attention_reference(qkv, dout, args);
         const double tolerance = dtype == DType::f32 ? 2e-5 : 5e-2;  // dS is rounded too
         EXPECT_TRUE(close(got.out, want.out, tolerance));
@@ -66,7 +54,7 @@ TEST(AttentionPadding, AgreesWithFp64) {
 TEST(AttentionPadding, GivesPaddingNoGradient) {
   const Case c{24, 2, 8, {24, 5, 0}};
   for (const DType dtype : test_dtypes()) {
-    const Result r = run(c.qkv(dtype), c.dout(dtype), c.args());
+    const AttentionRun r = run_attention(c.qkv(dtype), c.dout(dtype), c.args());
     const std::vector<float> dqkv = to_vector(r.dqkv);
     const std::int64_t width = c.heads * c.d;
     for (std::int64_t b = 0; b < c.B(); ++b) {
@@ -83,7 +71,7 @@ TEST(AttentionPadding, ASampleWithoutKeysGivesZeros) {
   const Case c{24, 2, 8, {0, 24, 0}};
   for (const DType dtype : test_dtypes()) {
     const Tensor qkv = c.qkv(dtype), dout = c.dout(dtype);
-    const Result r = run(qkv, dout, c.args());
+    const AttentionRun r = run_attention(qkv, dout, c.args());
     for (const std::int64_t b : {0, 2}) {
       for (const float y : to_vector(r.out.narrow(b, 1))) EXPECT_EQ(y, 0.0F);
       for (const float y : to_vector(r.lse.narrow(b, 1))) EXPECT_EQ(y, -INFINITY);
@@ -99,7 +87,7 @@ TEST(AttentionPadding, TakesGradientsThatAreNotAligned) {
   const Case c{16, 2, 8, {16, 7}};
   for (const DType dtype : test_dtypes()) {
     const Tensor qkv = c.qkv(dtype), dout = c.dout(dtype);
-    const Result want = run(qkv, dout, c.args());
+    const AttentionRun want = run_attention(qkv, dout, c.args());
     std::vector<float> shifted = to_vector(dout);
     shifted.insert(shifted.begin(), 0);
     const Tensor memory = to_tensor(shifted, {dout.numel() + 1}, dtype);

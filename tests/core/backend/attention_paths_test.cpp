@@ -8,18 +8,6 @@
 namespace weft {
 namespace {
 
-struct Result {
-  Tensor out, lse, dqkv;
-};
-
-Result run(const Tensor& qkv, const Tensor& dout, const AttentionArgs& args) {
-  Result r{empty_like(dout), make_empty({qkv.shape()[0], args.heads, qkv.shape()[1]}),
-           empty_like(qkv)};
-  test_backend().attention_forward(r.out, r.lse, qkv, args);
-  test_backend().attention_backward(r.dqkv, dout, qkv, r.out, r.lse, args);
-  return r;
-}
-
 struct Case {
   std::int64_t B, T, heads, d;
 
@@ -76,7 +64,7 @@ TEST_F(AttentionPaths, AgreeWithFp64) {
       for_each_path([&](DType dtype, AttentionPath) {
         SCOPED_TRACE("T " + std::to_string(c.T) + " flags " + std::to_string(flags));
         const Tensor qkv = c.qkv(dtype), dout = c.dout(dtype);
-        const Result got = run(qkv, dout, args);
+        const AttentionRun got = run_attention(qkv, dout, args);
         const AttentionReference want = attention_reference(qkv, dout, args);
         const double tolerance = dtype == DType::f32 ? 2e-5 : 5e-2;  // the rounded dS
         EXPECT_TRUE(close(got.out, want.out, tolerance));
@@ -100,9 +88,9 @@ TEST_F(AttentionPaths, LeavePaddingOut) {
       const Tensor short_dout = Case{1, length, heads, d}.dout(dtype);
       test_backend().fill(dout, 0);
       overwrite(dout.slice_flat(0, short_dout.shape()), short_dout);
-      const Result padded = run(qkv, dout, masked);
-      const Result cut =
-          run(qkv.slice_flat(0, {1, length, 3 * heads * d}), short_dout, whole.args());
+      const AttentionRun padded = run_attention(qkv, dout, masked);
+      const AttentionRun cut =
+          run_attention(qkv.slice_flat(0, {1, length, 3 * heads * d}), short_dout, whole.args());
       const double tolerance = dtype == DType::f32 ? 1e-5 : 1e-2;
       EXPECT_TRUE(close(padded.out.slice_flat(0, cut.out.shape()), cut.out, tolerance));
       EXPECT_TRUE(close(padded.dqkv.slice_flat(0, cut.dqkv.shape()), cut.dqkv, tolerance, 1e-7));
@@ -127,7 +115,7 @@ TEST_F(AttentionPaths, DoNotReadWhatNoQuerySees) {
     AttentionArgs args = c.args();
     args.key_mask_BT = mask_of({seen}, c.T);
     const auto is_finite = [](float x) { return std::isfinite(x); };
-    const Result r = run(qkv, dout, args);
+    const AttentionRun r = run_attention(qkv, dout, args);
     EXPECT_TRUE(std::ranges::all_of(to_vector(r.out), is_finite));
     EXPECT_TRUE(std::ranges::all_of(to_vector(r.dqkv), is_finite));
   });
@@ -142,7 +130,7 @@ TEST_F(AttentionPaths, GiveTheSameBitsEveryTime) {
         args.causal = causal;
         args.dropout_p = 0.1F;
         EXPECT_TRUE(repeatable([&]() -> std::vector<Tensor> {
-          const Result r = run(c.qkv(dtype), c.dout(dtype), args);
+          const AttentionRun r = run_attention(c.qkv(dtype), c.dout(dtype), args);
           return {r.out, r.lse, r.dqkv};
         }));
       }
@@ -155,7 +143,8 @@ TEST_F(AttentionPaths, PropagateNan) {
   for_each_path([&](DType dtype, AttentionPath) {
     std::vector<float> values = to_vector(c.qkv(dtype));
     values[0] = NAN;  // of the first query alone
-    const Result r = run(to_tensor(values, {1, c.T, 3 * c.d}, dtype), c.dout(dtype), c.args());
+    const AttentionRun r =
+        run_attention(to_tensor(values, {1, c.T, 3 * c.d}, dtype), c.dout(dtype), c.args());
     EXPECT_TRUE(std::isnan(to_vector(r.out)[0]));
     EXPECT_TRUE(std::isnan(to_vector(r.lse)[0]));
     EXPECT_FALSE(std::isnan(to_vector(r.out)[static_cast<std::size_t>(c.d)]));

@@ -109,6 +109,21 @@ class ReferenceHead {
   std::vector<double> p_, keep_, lse_;
 };
 
+// What the tensors' device computes, both ways.
+struct AttentionRun {
+  Tensor out, lse, dqkv;
+};
+
+inline AttentionRun run_attention(const Tensor& qkv, const Tensor& dout,
+                                  const AttentionArgs& args) {
+  AttentionRun r{empty_like(dout), make_empty({qkv.shape()[0], args.heads, qkv.shape()[1]}),
+                 empty_like(qkv)};
+  Backend& b = backend(qkv);
+  b.attention_forward(r.out, r.lse, qkv, args);
+  b.attention_backward(r.dqkv, dout, qkv, r.out, r.lse, args);
+  return r;
+}
+
 // `factors` [B, h, T, T] are what dropout multiplies the probabilities with; if empty, those that
 // AttentionArgs promises.
 inline AttentionReference attention_reference(const Tensor& qkv, const Tensor& dout,

@@ -10,19 +10,6 @@ namespace {
 
 constexpr PhiloxKey kKey{.seed = 99, .step = 3, .place = 4};
 
-struct Result {
-  Tensor out, lse, dqkv;
-};
-
-Result run(const Tensor& qkv, const Tensor& dout, const AttentionArgs& args) {
-  Result r{empty_like(dout), make_empty({qkv.shape()[0], args.heads, qkv.shape()[1]}),
-           empty_like(qkv)};
-  Backend& b = backend(qkv);
-  b.attention_forward(r.out, r.lse, qkv, args);
-  b.attention_backward(r.dqkv, dout, qkv, r.out, r.lse, args);
-  return r;
-}
-
 struct Case {
   std::int64_t B, T, heads, d;
 };
@@ -50,7 +37,7 @@ Tensor mask_of(const Case& c, const std::vector<float>& keys) {
 
 void expect_exact(const Case& c, DType dtype, const AttentionArgs& args) {
   const Tensor qkv = qkv_of(c, dtype), dout = dout_of(c, dtype);
-  const Result got = run(qkv, dout, args);
+  const AttentionRun got = run_attention(qkv, dout, args);
   const AttentionReference want = attention_reference(qkv, dout, args);
   const double tolerance =
       dtype == DType::f32 ? 5e-6 : 3e-2;  // the scores' gradient is rounded too
@@ -124,8 +111,8 @@ TEST(Attention, TensorsMayBeginAnywhere) {
     args.key_mask_BT = mask_of(c, padded(c));
     args.dropout_p = 0.2F;
     const Tensor qkv = qkv_of(c, dtype), dout = dout_of(c, dtype);
-    const Result want = run(qkv, dout, args);
-    Result got{moved(want.out), want.lse, moved(want.dqkv)};
+    const AttentionRun want = run_attention(qkv, dout, args);
+    AttentionRun got{moved(want.out), want.lse, moved(want.dqkv)};
     test_backend().fill(got.out, 0);
     test_backend().fill(got.dqkv, 0);
     test_backend().attention_forward(got.out, got.lse, moved(qkv), args);
@@ -140,7 +127,7 @@ TEST(Attention, LargeScoresDoNotOverflow) {
   AttentionArgs args = args_of(c);
   args.scale = 40;  // scores to 400: exp would overflow without the maximum
   const Tensor qkv = qkv_of(c, DType::f32), dout = dout_of(c, DType::f32);
-  const Result got = run(qkv, dout, args);
+  const AttentionRun got = run_attention(qkv, dout, args);
   const AttentionReference want = attention_reference(qkv, dout, args);
   EXPECT_TRUE(close(got.out, want.out, 1e-4));
   EXPECT_TRUE(close(got.lse, want.lse, 1e-6));
@@ -153,7 +140,7 @@ TEST(Attention, ARowWithoutKeysGivesZeros) {
     std::vector<float> mask = padded(c);
     std::fill_n(mask.begin(), c.T, 0.0F);
     args.key_mask_BT = mask_of(c, mask);
-    const Result r = run(qkv_of(c, dtype), dout_of(c, dtype), args);
+    const AttentionRun r = run_attention(qkv_of(c, dtype), dout_of(c, dtype), args);
     for (const float y : to_vector(r.out.narrow(0, 1))) EXPECT_EQ(y, 0.0F);
     for (const float y : to_vector(r.lse.narrow(0, 1))) EXPECT_EQ(y, -INFINITY);
     for (const float y : to_vector(r.dqkv.narrow(0, 1))) EXPECT_EQ(y, 0.0F);
@@ -164,7 +151,7 @@ TEST(Attention, ARowWithoutKeysGivesZeros) {
 TEST(Attention, NanComesThrough) {
   const Case c{1, 4, 1, 4};
   const Tensor qkv = with_element(qkv_of(c, DType::f32), 0, NAN);  // of the first query alone
-  const Result r = run(qkv, dout_of(c, DType::f32), args_of(c));
+  const AttentionRun r = run_attention(qkv, dout_of(c, DType::f32), args_of(c));
   const std::vector<float> out = to_vector(r.out);
   EXPECT_TRUE(std::isnan(out[0]));
   EXPECT_FALSE(std::isnan(out[4]));
@@ -193,12 +180,13 @@ TEST(Attention, PartsOfTheHeadsAndSamplesEqualTheWhole) {
     args.dropout_p = 0.4F;
     args.first_sample = 5;
     const Tensor qkv = qkv_of(c, dtype), dout = dout_of(c, dtype);
-    const Result whole = run(qkv, dout, args);
+    const AttentionRun whole = run_attention(qkv, dout, args);
     AttentionArgs part = args;
     part.heads = 2;
     part.first_head = 1;
     part.first_sample = 6;
-    const Result got = run(part_of(qkv, 3, 4, 1, 1, 2), part_of(dout, 1, 4, 1, 1, 2), part);
+    const AttentionRun got =
+        run_attention(part_of(qkv, 3, 4, 1, 1, 2), part_of(dout, 1, 4, 1, 1, 2), part);
     EXPECT_TRUE(close(got.out, part_of(whole.out, 1, 4, 1, 1, 2), 1e-6));
     EXPECT_TRUE(close(got.dqkv, part_of(whole.dqkv, 3, 4, 1, 1, 2), 1e-6));
     expect_exact(c, dtype, args);
@@ -212,7 +200,7 @@ TEST(Attention, GivesTheSameBitsEveryTime) {
       args.dropout_p = 0.1F;
       args.key_mask_BT = mask_of(c, padded(c));
       EXPECT_TRUE(repeatable([&]() -> std::vector<Tensor> {
-        const Result r = run(qkv_of(c, dtype), dout_of(c, dtype), args);
+        const AttentionRun r = run_attention(qkv_of(c, dtype), dout_of(c, dtype), args);
         return {r.out, r.lse, r.dqkv};
       }));
     }
@@ -221,7 +209,7 @@ TEST(Attention, GivesTheSameBitsEveryTime) {
 
 TEST(Attention, NoTokensAreFine) {
   for (const Case& c : {Case{0, 4, 2, 4}, Case{2, 0, 2, 4}}) {
-    const Result r = run(qkv_of(c, DType::f32), dout_of(c, DType::f32), args_of(c));
+    const AttentionRun r = run_attention(qkv_of(c, DType::f32), dout_of(c, DType::f32), args_of(c));
     EXPECT_EQ(r.out.numel(), 0);
   }
 }
