@@ -29,10 +29,12 @@ std::uintptr_t load_address() {
   return address;
 }
 
-// A line of addr2line from the top of the sources, as the compiler may have been called anywhere.
+// A line of addr2line from the top of the sources: the compiler may have been given their paths
+// whole, or (by ccache, with a base directory) from the build folder.
 std::string tidy(std::string line) {
   while (!line.empty() && line.back() == '\n') line.pop_back();
   if (line.starts_with("??")) return {};
+  if (line.starts_with(WEFT_SOURCES "/")) line.erase(0, sizeof WEFT_SOURCES);
   if (const std::size_t up = line.rfind("../"); up != std::string::npos) line.erase(0, up + 3);
   if (const std::size_t note = line.find(" ("); note != std::string::npos) line.erase(note);
   return line;
