@@ -9,6 +9,7 @@
 
 #include <mpi.h>
 
+#include "benchmarks/usage.hpp"
 #include "core/base/error.hpp"
 #include "launch/process.hpp"
 
@@ -65,6 +66,10 @@ void run(std::size_t chunk_bytes) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (weft::asks_for_help(argc, argv,
+                          "mpirun -np N all_reduce [CHUNK_KIB (256): of what is reduced through "
+                          "shared memory]"))
+    return 0;
   std::optional<weft::MpiSession> mpi;  // outlives the error that must end all ranks
   try {
     mpi.emplace();

@@ -12,6 +12,7 @@
 
 #include <omp.h>
 
+#include "benchmarks/usage.hpp"
 #include "core/backend/backend.hpp"
 #include "core/backend/cpu/attention/choice.hpp"
 
@@ -106,6 +107,7 @@ void report(const Case& c, DType dtype, double seconds) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (asks_for_help(argc, argv, "attention [SECONDS (0.3): of each kernel]")) return 0;
   omp_set_num_threads(1);
   const double seconds = argc > 1 ? std::atof(argv[1]) : 0.3;
   std::printf("by column: oneDNN, baseline, AVX-512, AVX512_BF16, as far as the CPU has them\n");

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "benchmarks/device_timing.hpp"
+#include "benchmarks/usage.hpp"
 #include "core/backend/cpu_peaks.hpp"
 #include "core/base/error.hpp"
 
@@ -97,6 +98,9 @@ void attention(const Report& report, DType dtype) {
   }
 }
 
+constexpr const char* kUsage =
+    "kernels [--device cpu|cuda] [--batch B (8)] [--seconds S (0.5): of each]";
+
 Options parse(int argc, char** argv) {
   Options o;
   for (int i = 1; i < argc; i += 2) {
@@ -108,8 +112,7 @@ Options parse(int argc, char** argv) {
     } else if (name == "--seconds" && std::atof(value.c_str()) > 0) {
       o.seconds = std::atof(value.c_str());
     } else {
-      throw InputError("cannot read the option " + name + " " + value,
-                       "kernels [--device cpu|cuda] [--batch B (8)] [--seconds S (0.5): of each]");
+      throw InputError("cannot read the option " + name + " " + value, kUsage);
     }
   }
   return o;
@@ -132,6 +135,7 @@ void run() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (asks_for_help(argc, argv, kUsage)) return 0;
   try {
     options = parse(argc, argv);
     run();

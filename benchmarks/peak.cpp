@@ -7,6 +7,7 @@
 #include <omp.h>
 
 #include "benchmarks/all_reduce.hpp"
+#include "benchmarks/usage.hpp"
 #include "core/backend/cpu_peaks.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
@@ -94,6 +95,10 @@ bool wants_json(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (asks_for_help(argc, argv,
+                    "peak [--json]\nmpirun -np 2 peak measures the sum over ranks too; "
+                    "OMP_NUM_THREADS sets the threads of each"))
+    return 0;
   limit_spinning(argv);
   try {
     const bool json = wants_json(argc, argv);

@@ -1,84 +1,44 @@
-// Times products in bf16 by oneDNN and by our own tiles in turns, on the shapes of a BERT:
-// products [ROWS (1024)] [HIDDEN (768)] [SECONDS (0.5): of each]
+// Times products in bf16 by every kernel that this CPU has for them, in turns, on the shapes of a
+// BERT: products --help
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
-#include <functional>
 #include <string>
 
+#include <fmt/format.h>
 #include <omp.h>
 
-#include "core/backend/backend.hpp"
-#include "core/backend/cpu/bf16_product.hpp"
-#include "core/backend/cpu/bf16_tiles.hpp"
-#include "core/backend/transfer.hpp"
+#include "benchmarks/usage.hpp"
+#include "core/backend/cpu/product_timing.hpp"
 
 namespace {
 
 using namespace weft;
 
-// One thread is timed by the processor time it took, so that a busy machine counts little.
-double now() {
-  timespec t{};
-  clock_gettime(omp_get_max_threads() == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-Tensor noise(const Shape& shape) {
-  Tensor x(shape, DType::f32), y(shape, DType::bf16);
-  for (std::int64_t i = 0; i < x.numel(); ++i)
-    x.data<float>()[i] =
-        0.04F * (uniform_from(philox_u32({}, static_cast<std::uint64_t>(i))) - 0.5F);
-  backend(y).copy(y, x);
-  return y;
-}
-
-double once(const std::function<void()>& call) {
-  const double start = now();
-  call();
-  return now() - start;
-}
-
 // The fastest turn of each.
-void compare(const std::string& name, const ProductShape& shape, bool sums, double seconds) {
-  const Tensor a = shape.a_column == 1 ? noise({shape.m, shape.k}) : noise({shape.k, shape.m});
-  const Tensor b = noise({shape.k, shape.n});
-  Tensor c({shape.m, shape.n}, shape.c_dtype), a_sums({shape.m}, DType::f32);
-  const Product product(shape);
-  const Tensor scratch({static_cast<std::int64_t>(product.scratch_bytes()) + 1}, DType::u8);
-  const auto onednn = [&] {
-    if (sums) backend(a).sum_rows(a_sums, a);
-    product.run(c.raw(), a.raw(), b.raw(), nullptr, scratch.raw());
-  };
-  const auto own = [&] {
-    bf16_product(shape, {.c = c.raw(),
-                         .a = a.data<bfloat16>(),
-                         .b = b.data<bfloat16>(),
-                         .a_sums = sums ? a_sums.data<float>() : nullptr});
-  };
-  onednn();
-  own();
-  double best_onednn = 1e30, best_own = 1e30;
-  for (const double start = now(); now() - start < seconds;) {
-    best_onednn = std::min(best_onednn, once(onednn));
-    best_own = std::min(best_own, once(own));
+void compare(const std::string& name, const ProductCall& call, double seconds) {
+  const ProductShape& s = call.shape;
+  std::string line = fmt::format("{:<14} {:>6} x {:>5} x {:>5}", name, s.m, s.n, s.k);
+  const double work = 2e-9 * static_cast<double>(s.m * s.n * s.k);
+  const std::vector<KernelTimes> times = time_product(call, {.seconds = seconds});
+  for (const ProductKernel kernel : kProductKernels) {
+    const auto t = std::find_if(times.begin(), times.end(),
+                                [&](const KernelTimes& x) { return x.kernel == kernel; });
+    line += t == times.end() ? fmt::format("{:24}", "")
+                             : fmt::format("{:14.1f} ({:.3f})  ", work / t->least(),
+                                           times.front().least() / t->least());
   }
-  const double work = 2e-9 * static_cast<double>(shape.m * shape.n * shape.k);
-  std::printf("%-14s %6lld x %5lld x %5lld %8.1f %8.1f GFLOP/s %6.3f\n", name.c_str(),
-              static_cast<long long>(shape.m), static_cast<long long>(shape.n),
-              static_cast<long long>(shape.k), work / best_onednn, work / best_own,
-              best_onednn / best_own);
+  std::puts(line.substr(0, line.find_last_not_of(' ') + 1).c_str());
   std::fflush(stdout);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (!cpu_has_bf16_tiles()) {
-    std::printf("this CPU has no AVX512_BF16\n");
+  if (asks_for_help(argc, argv,
+                    "products [ROWS (1024)] [HIDDEN (768)] [SECONDS (0.5): of each product]\n"
+                    "OMP_NUM_THREADS sets the threads; one thread is timed by its processor time"))
     return 0;
-  }
   const std::int64_t rows = argc > 1 ? std::atoll(argv[1]) : 1024;
   const std::int64_t hidden = argc > 2 ? std::atoll(argv[2]) : 768;
   const double seconds = argc > 3 ? std::atof(argv[3]) : 0.5;
@@ -86,32 +46,39 @@ int main(int argc, char** argv) {
     const char* name;
     std::int64_t rows, inputs, outputs;
   };
-  std::printf("%d threads; m x n x k, oneDNN, own, ratio\n", omp_get_max_threads());
+  std::printf("%d threads; m x n x k; GFLOP/s (times the rate of oneDNN on plain operands) of\n",
+              omp_get_max_threads());
+  std::string heading(36, ' ');
+  for (const ProductKernel kernel : kProductKernels)
+    heading += fmt::format("{:>22}  ", name_of(kernel));
+  std::puts(heading.c_str());
   for (const Layer& l :
        {Layer{"out", rows, hidden, hidden}, Layer{"qkv", rows, hidden, 3 * hidden},
         Layer{"up", rows, hidden, 4 * hidden}, Layer{"down", rows, 4 * hidden, hidden},
         Layer{"vocabulary", rows * 5 / 32, hidden, 30522}}) {
-    ProductShape y{.m = l.rows, .n = l.outputs, .k = l.inputs};
-    y.a_row = l.inputs;
-    y.b_row = 1;
-    y.b_column = l.inputs;
-    ProductShape dx{.m = l.rows, .n = l.inputs, .k = l.outputs};
-    dx.a_row = l.outputs;
-    dx.b_row = l.inputs;
-    ProductShape dw{.m = l.outputs, .n = l.inputs, .k = l.rows};
-    dw.a_row = 1;
-    dw.a_column = l.outputs;
-    dw.b_row = l.inputs;
-    for (ProductShape* s : {&y, &dx, &dw}) {
-      s->c_row = s->n;
-      s->dtype = DType::bf16;
-      s->c_dtype = s == &dw ? DType::f32 : DType::bf16;
-      s->threads = omp_get_max_threads();
-    }
-    compare(l.name, y, false, seconds);
-    compare(std::string(l.name) + " dx", dx, false, seconds);
-    compare(std::string(l.name) + " dw", dw, false, seconds);
-    compare(std::string(l.name) + " dw, sums", dw, true, seconds);
+    const auto call = [](std::int64_t m, std::int64_t n, std::int64_t k) {
+      ProductShape s{.m = m, .n = n, .k = k};
+      s.a_row = k;
+      s.b_row = n;
+      s.c_row = n;
+      s.dtype = s.c_dtype = DType::bf16;
+      s.threads = omp_get_max_threads();
+      return ProductCall{.shape = s};
+    };
+    ProductCall y = call(l.rows, l.outputs, l.inputs);
+    y.shape.b_row = 1;
+    y.shape.b_column = l.inputs;
+    ProductCall dx = call(l.rows, l.inputs, l.outputs);
+    y.b_is_weight = dx.b_is_weight = true;
+    ProductCall dw = call(l.outputs, l.inputs, l.rows);
+    dw.shape.a_row = 1;
+    dw.shape.a_column = l.outputs;
+    dw.shape.c_dtype = DType::f32;
+    compare(l.name, y, seconds);
+    compare(std::string(l.name) + " dx", dx, seconds);
+    compare(std::string(l.name) + " dw", dw, seconds);
+    dw.a_sums = true;
+    compare(std::string(l.name) + " dw, sums", dw, seconds);
   }
   return 0;
 }

@@ -21,6 +21,7 @@
 #include <sys/resource.h>
 
 #include "benchmarks/gpt2.hpp"
+#include "benchmarks/usage.hpp"
 #include "core/autograd/backward.hpp"
 #include "core/backend/cpu_peaks.hpp"
 #include "core/backend/cuda.hpp"
@@ -45,6 +46,10 @@ namespace {
 using namespace weft;
 
 constexpr std::uint64_t kSeed = 42;
+constexpr const char* kUsage =
+    "training_step [--model bert-base|bert-large|gpt2-124m] [--device cpu|cuda]\n"
+    "  [--precision fp32|bf16] [--batch N (8)] [--length N (128)] [--masked N (154)] [--layers N]\n"
+    "  [--threads N] [--warmup N (3)] [--graph on|off] [--profile N]";
 
 struct Options {
   std::string model = "bert-base";
@@ -85,10 +90,7 @@ Options parse(int argc, char** argv) {
                (value == "bert-base" || value == "bert-large" || value == "gpt2-124m")) {
       o.model = value;
     } else {
-      throw InputError("unknown option " + name + " " + value,
-                       "--model bert-base|bert-large|gpt2-124m; --device cpu|cuda; --precision "
-                       "fp32|bf16; --batch, --length, --masked, --layers, --threads, --warmup, "
-                       "--profile N");
+      throw InputError("unknown option " + name + " " + value, kUsage);
     }
   }
   return o;
@@ -427,6 +429,7 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (asks_for_help(argc, argv, kUsage)) return 0;
   std::optional<MpiSession> mpi;  // outlives the error that must end all ranks
   try {
     mpi.emplace();

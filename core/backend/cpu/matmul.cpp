@@ -60,7 +60,8 @@ void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const Matmu
   }
   const MemoryScope scratch_scope(MemoryUse::workspace);
   ProductShape shape = shape_of(c, a, b, args);
-  const ProductKernel kernel = choose_product_kernel(shape, args.b_is_weight);
+  const ProductKernel kernel = choose_product_kernel(
+      {.shape = shape, .b_is_weight = args.b_is_weight, .a_sums = static_cast<bool>(args.a_sums)});
   if (kernel == ProductKernel::bf16_tiles) {
     const auto data = [](const Tensor& x) { return x ? x.data<bfloat16>() : nullptr; };
     return bf16_product(shape, {.c = c.raw(),

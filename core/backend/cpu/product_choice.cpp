@@ -1,5 +1,9 @@
-// The rules by which a product's kernel is chosen.
+// The rules by which a product's kernel is chosen, and the table that goes before them.
 #include "core/backend/cpu/product_choice.hpp"
+
+#include <atomic>
+#include <bit>
+#include <mutex>
 
 #include "core/backend/cpu/bf16_tiles.hpp"
 
@@ -7,7 +11,7 @@ namespace weft {
 
 namespace {
 
-// AMD's family 19h, Zen 4 where it has bf16: nobody has measured our tiles on another yet. Intel's
+// AMD's family 19h, Zen 4 where it has bf16: the limits below were measured on no other. Intel's
 // vdpbf16ps is slower than products in fp32.
 bool tiles_pay_on_this_cpu() {
 #if defined(__x86_64__)
@@ -19,23 +23,88 @@ bool tiles_pay_on_this_cpu() {
 }
 
 // What our tiles pack must be used often enough.
-bool tiles_pay(const ProductShape& s) {
+bool tiles_pay(const ProductCall& call) {
+  const ProductShape& s = call.shape;
   if (s.n < 128) return false;
-  const bool transposed_a = s.a_column != 1, transposed_b = s.b_column != 1;
-  if (transposed_a) return s.m >= 256 && s.k >= 512;  // dw: all of c is written once per k
-  if (transposed_b) return s.m >= 512 && s.k >= 512;  // y: the weight is transposed
-  return s.m >= 128 && s.k >= 512;                    // dx
+  if (call.transpose_a()) return s.m >= 256 && s.k >= 512;  // dw: all of c is written once per k
+  if (call.transpose_b()) return s.m >= 512 && s.k >= 512;  // y: the weight is transposed
+  return s.m >= 128 && s.k >= 512;                          // dx
 }
+
+ProductTable installed_table;
+
+std::mutex recording_mutex;
+std::atomic<ProductRecording*> recording = nullptr;
 
 }  // namespace
 
-ProductKernel choose_product_kernel(const ProductShape& shape, bool b_is_weight) {
-  if (shape.dtype != DType::bf16) return ProductKernel::onednn;
+std::string_view name_of(ProductKernel kernel) {
+  switch (kernel) {
+    case ProductKernel::onednn:
+      return "onednn";
+    case ProductKernel::onednn_packed:
+      return "onednn_packed";
+    case ProductKernel::bf16_tiles:
+      return "bf16_tiles";
+  }
+  return "?";
+}
+
+std::int64_t size_class(std::int64_t size) {
+  const auto power = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(size)));
+  return power > 1 && size >= power + power / 2 ? power + power / 2 : power;
+}
+
+ProductClass class_of(const ProductCall& call) {
+  const ProductShape& s = call.shape;
+  return {.dtype = s.dtype,
+          .transpose_a = call.transpose_a(),
+          .transpose_b = call.transpose_b(),
+          .b_is_weight = call.b_is_weight,
+          .m = size_class(s.m),
+          .n = size_class(s.n),
+          .k = size_class(s.k)};
+}
+
+std::vector<ProductKernel> product_kernels(const ProductClass& product) {
+  std::vector<ProductKernel> kernels{ProductKernel::onednn};
+  const bool bf16 = product.dtype == DType::bf16;
+  if (bf16 && !cpu_has_bf16()) return kernels;  // they are products in fp32 of widened operands
+  if (product.b_is_weight) kernels.push_back(ProductKernel::onednn_packed);
+  if (bf16 && cpu_has_bf16_tiles()) kernels.push_back(ProductKernel::bf16_tiles);
+  return kernels;
+}
+
+ProductKernel product_kernel_by_rule(const ProductCall& call) {
+  if (call.shape.dtype != DType::bf16) return ProductKernel::onednn;
   // AMX tiles read rows interleaved in pairs, so that packing a weight once is expected to pay.
   // Elsewhere it gains 1-5% and would double the weights' memory.
-  if (cpu_has_amx()) return b_is_weight ? ProductKernel::onednn_packed : ProductKernel::onednn;
-  if (tiles_pay_on_this_cpu() && tiles_pay(shape)) return ProductKernel::bf16_tiles;
+  if (cpu_has_amx()) {
+    return call.b_is_weight ? ProductKernel::onednn_packed : ProductKernel::onednn;
+  }
+  if (tiles_pay_on_this_cpu() && tiles_pay(call)) return ProductKernel::bf16_tiles;
   return ProductKernel::onednn;
+}
+
+ProductKernel choose_product_kernel(const ProductCall& call) {
+  if (recording != nullptr) {
+    const std::lock_guard lock(recording_mutex);
+    if (ProductRecording* const r = recording) r->calls_.push_back(call);
+  }
+  if (!installed_table.empty()) {
+    const auto it = installed_table.find(class_of(call));
+    if (it != installed_table.end()) return it->second;
+  }
+  return product_kernel_by_rule(call);
+}
+
+void set_product_table(ProductTable table) { installed_table = std::move(table); }
+
+ProductRecording::ProductRecording() { recording = this; }
+
+ProductRecording::~ProductRecording() {
+  const std::lock_guard lock(recording_mutex);
+  recording = nullptr;
 }
 
 }  // namespace weft

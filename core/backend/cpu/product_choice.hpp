@@ -1,14 +1,76 @@
 // Which kernel multiplies: the one place that says so.
 #pragma once
 
+#include <compare>
+#include <map>
+#include <string_view>
+#include <vector>
+
 #include "core/backend/cpu/onednn.hpp"
 
 namespace weft {
 
 enum class ProductKernel { onednn, onednn_packed, bf16_tiles };
 
-// By the CPU and the product's shape and layouts alone, never by the clock: the kernels differ in
-// the last bits. The measurements behind it are in docs/benchmarks/cpu.md.
-ProductKernel choose_product_kernel(const ProductShape& shape, bool b_is_weight);
+inline constexpr ProductKernel kProductKernels[] = {
+    ProductKernel::onednn, ProductKernel::onednn_packed, ProductKernel::bf16_tiles};
+
+std::string_view name_of(ProductKernel kernel);
+
+// What a kernel is chosen for.
+struct ProductCall {
+  ProductShape shape;
+  bool b_is_weight = false;
+  bool a_sums = false;
+
+  bool transpose_a() const { return shape.a_column != 1; }
+  bool transpose_b() const { return shape.b_column != 1; }
+};
+
+// Products for which one measured choice stands: sizes that follow the data, as the number of
+// masked places, hardly leave their class. All threads and all ranks choose alike.
+struct ProductClass {
+  DType dtype = DType::f32;
+  bool transpose_a = false, transpose_b = false, b_is_weight = false;
+  std::int64_t m = 0, n = 0, k = 0;  // the least size of each: see size_class()
+
+  auto operator<=>(const ProductClass&) const = default;
+};
+
+// The largest of 1, 2, 3, 4, 6, 8, 12, 16, 24 ... that is not above `size`.
+std::int64_t size_class(std::int64_t size);
+ProductClass class_of(const ProductCall& call);
+
+using ProductTable = std::map<ProductClass, ProductKernel>;
+
+// The kernels that multiply such products on this CPU; oneDNN, which can do all, comes first.
+std::vector<ProductKernel> product_kernels(const ProductClass& product);
+
+// By the CPU, the shape and the layouts alone. The measurements behind it are in
+// docs/benchmarks/cpu.md.
+ProductKernel product_kernel_by_rule(const ProductCall& call);
+
+// The table's kernel where the table has the product's class, else the rule's. Never by the clock:
+// the kernels differ in the last bits.
+ProductKernel choose_product_kernel(const ProductCall& call);
+
+// Makes all later products use this table, whose kernels this CPU has for their classes; an empty
+// one leaves them to the rule. Not while products are computed.
+void set_product_table(ProductTable table);
+
+// Collects what choose_product_kernel() is asked for while this object lives; one at a time.
+class ProductRecording {
+ public:
+  ProductRecording();
+  ~ProductRecording();
+  ProductRecording(const ProductRecording&) = delete;
+  ProductRecording& operator=(const ProductRecording&) = delete;
+
+  const std::vector<ProductCall>& calls() const { return calls_; }
+
+ private:
+  friend ProductKernel choose_product_kernel(const ProductCall& call);
+  std::vector<ProductCall> calls_;
+};
 
 }  // namespace weft

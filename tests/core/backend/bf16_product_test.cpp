@@ -3,7 +3,6 @@
 #include "core/backend/cpu/bf16_product.hpp"
 
 #include "core/backend/cpu/bf16_tiles.hpp"
-#include "core/backend/cpu/product_choice.hpp"
 #include "tests/core/tensor_helpers.hpp"
 
 namespace weft {
@@ -241,14 +240,6 @@ TEST_F(Bf16ProductOnCpu, BackendMultipliesLayersLikeInFp32) {
         {.transpose_b = true, .b_is_weight = true, .bias = bias});
   check({rows, inputs}, DType::bf16, dy, w, {.b_is_weight = true});
   check({outputs, inputs}, DType::f32, dy, x, {.transpose_a = true});
-}
-
-TEST(ProductChoiceOnCpu, SmallProductsAndFp32StayWithOneDnn) {
-  ProductShape small = shape_of(8, 768, 768, {.transpose_b = true});
-  EXPECT_NE(choose_product_kernel(small, false), ProductKernel::bf16_tiles);
-  ProductShape wide = shape_of(1024, 768, 768, {});
-  wide.dtype = DType::f32;
-  EXPECT_EQ(choose_product_kernel(wide, true), ProductKernel::onednn);
 }
 
 }  // namespace
