@@ -1,4 +1,4 @@
-"""Prints the coefficients in fast_math.hpp: weighted minimax fits by iteratively reweighted least squares (needs numpy)."""
+"""Prints the coefficients in fast_math.inc: weighted minimax fits by iteratively reweighted least squares (needs numpy)."""
 import math
 
 import numpy as np

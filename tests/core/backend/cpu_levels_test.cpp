@@ -1,0 +1,93 @@
+// Kernels that are compiled for several instruction sets: each gives what the baseline gives.
+#include <gtest/gtest.h>
+
+#include "core/backend/cpu/simd/level.hpp"
+#include "tests/core/tensor_helpers.hpp"
+
+namespace weft {
+namespace {
+
+struct Case {
+  std::int64_t rows, columns;
+  DType dtype;
+
+  Shape shape() const { return {rows, columns}; }
+  // Numbers of all sizes, not aligned, that do not fit a vector.
+  Tensor random(std::uint64_t seed, float scale = 4) const {
+    return unaligned(make_random(shape(), seed, dtype, scale));
+  }
+  Tensor random_row(std::uint64_t seed) const {
+    return unaligned(make_random({columns}, seed, dtype));
+  }
+  // With numbers that are special among them, one to a row.
+  Tensor special(std::uint64_t seed) const {
+    constexpr float kInf = std::numeric_limits<float>::infinity();
+    constexpr float kSpecial[] = {std::numeric_limits<float>::quiet_NaN(),
+                                  kInf,
+                                  -kInf,
+                                  -0.0F,
+                                  1e-39F,
+                                  -1e-45F,
+                                  3e38F,
+                                  -3e38F,
+                                  1e-20F,
+                                  100.0F,
+                                  -100.0F};
+    std::vector<float> values = to_vector(random(seed, 8));
+    for (std::int64_t row = 0; row < rows; ++row) {
+      values[static_cast<std::size_t>(row * columns + row * 5 % columns)] =
+          kSpecial[static_cast<std::size_t>(row) % std::size(kSpecial)];
+    }
+    return unaligned(to_tensor(values, shape(), dtype));
+  }
+  Tensor empty() const { return unaligned(make_empty(shape(), dtype)); }
+};
+
+class CpuLevels : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!on_cpu()) GTEST_SKIP() << "these are the CPU's";
+    if (cpu_level() == CpuLevel::baseline) GTEST_SKIP() << "this CPU has the baseline alone";
+  }
+  void TearDown() override { set_cpu_level(std::nullopt); }
+
+  // Expects the outputs of compute(case) to be equal on all levels.
+  template <class F>
+  static void expect_equal_levels(const F& compute) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      for (const std::int64_t columns : {1, 15, 16, 47, 300}) {
+        for (const std::int64_t rows : {1, 4, 23}) {
+          const Case c{rows, columns, dtype};
+          set_cpu_level(CpuLevel::baseline);
+          const std::vector<Tensor> want = compute(c);
+          set_cpu_level(std::nullopt);
+          const std::vector<Tensor> got = compute(c);
+          for (std::size_t i = 0; i < want.size(); ++i) {
+            EXPECT_TRUE(close(got[i], want[i], 0))
+                << "output " << i << ", " << c.shape().str() << " " << name_of(dtype);
+          }
+        }
+      }
+    }
+  }
+};
+
+TEST_F(CpuLevels, AgreeOnActivations) {
+  for (const Activation f :
+       {Activation::gelu, Activation::gelu_tanh, Activation::relu, Activation::tanh}) {
+    SCOPED_TRACE(static_cast<int>(f));
+    expect_equal_levels([f](const Case& c) {
+      const Tensor x = c.special(1), dy = c.special(2), bias = c.random_row(3);
+      Tensor y = c.empty(), dx = c.empty(), y_bias = c.empty(), dx_bias = c.empty();
+      Tensor dbias = make_empty({c.columns});
+      test_backend().activation_forward(y, x, f);
+      test_backend().activation_backward(dx, dy, x, f);
+      test_backend().bias_activation_forward(y_bias, x, bias, f);
+      test_backend().bias_activation_backward(dx_bias, dbias, dy, x, bias, f);
+      return std::vector{y, dx, y_bias, dx_bias, dbias};
+    });
+  }
+}
+
+}  // namespace
+}  // namespace weft
