@@ -5,6 +5,7 @@
 #include <exception>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -193,12 +194,12 @@ void NcclGroup::drop_ended() {
 }
 
 void NcclGroup::wait_for_pending() {
-  const CudaEvent* last = nullptr;
+  std::vector<const CudaEvent*> ends;  // of several streams
   {
     const std::lock_guard lock(pending_mutex_);
-    if (!pending_.empty()) last = pending_.back().done.get();
+    for (const Pending& p : pending_) ends.push_back(p.done.get());
   }
-  if (last != nullptr) last->wait();
+  for (const CudaEvent* end : ends) end->wait();
 }
 
 std::optional<Error> NcclGroup::look() {

@@ -13,6 +13,16 @@ tar -xzf "$archive" -C "$scratch/else where"
 rm "$archive"
 root=$(echo "$scratch/else where"/weft-gpu-tests-*)
 
+# What gpu.sh runs only where there is a GPU.
+for program in tests/launch/device_training.sh benchmarks/gpu_vs_pytorch benchmarks/vs_pytorch/run.py; do
+  [ -x "$root/$program" ] || { echo "$program cannot be executed in the archive"; exit 1; }
+done
+if [ -x "$build/bin/training_step" ]; then  # the archive of a build with benchmarks
+  grep -oE '\$bin/[a-z_]+' "$root/benchmarks/gpu_vs_pytorch" | sort -u | while IFS=/ read -r _ program; do
+    [ -x "$root/bin/$program" ] || { echo "the archive has no bin/$program, which gpu_vs_pytorch runs"; exit 1; }
+  done
+fi
+
 status=0
 "$root/gpu.sh" "$scratch/results" || status=$?
 [ $status = 0 ] || [ $status = 77 ] || exit $status

@@ -1,6 +1,7 @@
 // Every call, timed: its name in the profile, the call itself, and its work.
 #include "core/backend/profiled_backend.hpp"
 
+#include <exception>
 #include <utility>
 
 #include <fmt/format.h>
@@ -43,9 +44,15 @@ void ProfiledBackend::record(const Call& call, const Describe& describe) {
   if (timer_) {
     if (unsettled_.empty()) first_mark_ = begin;
     timer_->mark();
-    call();
-    timer_->mark();
-    unsettled_.push_back(describe());
+    std::exception_ptr failure;
+    try {
+      call();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    timer_->mark();  // each call has two, or all later times would be those of gaps
+    unsettled_.push_back(failure ? Span{} : describe());
+    if (failure) std::rethrow_exception(failure);
     return;
   }
   call();
@@ -78,7 +85,7 @@ void ProfiledBackend::settle() {
     if (i > 0) at += seconds[2 * i - 1];
     span.begin = at;
     span.end = at += seconds[2 * i];
-    timeline::add(std::move(span));
+    if (span.is_call) timeline::add(std::move(span));
   }
   unsettled_.clear();
 }

@@ -6,16 +6,17 @@ set(nvidia_libraries "^lib(cuda|cublas|cublasLt|cudart|cudnn[a-z_]*|nccl|nvrtc[a
 
 set(bundle_programs gpu_test parallel_test)
 if(WEFT_BUILD_BENCHMARKS)
-  list(APPEND bundle_programs training_step kernels)
+  list(APPEND bundle_programs training_step kernels passes)
 endif()
 set_target_properties(${bundle_programs} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}/weft")
 foreach(program weft ${bundle_programs})
   target_link_options(${program} PRIVATE -Wl,--disable-new-dtags)
 endforeach()
 install(TARGETS weft ${bundle_programs} RUNTIME DESTINATION bin COMPONENT gpu_bundle EXCLUDE_FROM_ALL)
-install(DIRECTORY tests DESTINATION . COMPONENT gpu_bundle EXCLUDE_FROM_ALL
+install(DIRECTORY tests DESTINATION . COMPONENT gpu_bundle EXCLUDE_FROM_ALL USE_SOURCE_PERMISSIONS
   PATTERN "*.cpp" EXCLUDE PATTERN "*.hpp" EXCLUDE PATTERN "CMakeLists.txt" EXCLUDE PATTERN "cuda_emulator" EXCLUDE)
-install(DIRECTORY configs benchmarks DESTINATION . COMPONENT gpu_bundle EXCLUDE_FROM_ALL PATTERN "*.cpp" EXCLUDE)
+install(DIRECTORY configs benchmarks DESTINATION . COMPONENT gpu_bundle EXCLUDE_FROM_ALL USE_SOURCE_PERMISSIONS
+  PATTERN "*.cpp" EXCLUDE)
 install(PROGRAMS tests/gpu.sh DESTINATION . COMPONENT gpu_bundle EXCLUDE_FROM_ALL)
 
 # Open MPI finds its plugins and messages relative to OPAL_PREFIX, in the folders it was configured with.

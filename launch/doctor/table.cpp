@@ -59,7 +59,7 @@ std::vector<std::string> lines_of(const std::vector<Rate>& rates) {
                                : "",
                     r.size});
   }
-  if (!peaks) {  // of a CPU they are not known
+  if (!peaks) {  // of such a GPU they are not known
     for (Row& row : rows) row.erase(row.begin() + 2);
   }
   return columns(rows);

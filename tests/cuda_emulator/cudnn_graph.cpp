@@ -15,6 +15,7 @@
 
 namespace weft {
 
+std::size_t cudnn_number() { return 99999; }  // later than any with known faults
 std::string cudnn_version() { return "0.0.0"; }
 
 struct GraphPlan::State {

@@ -8,12 +8,18 @@
 
 #include <cudnn.h>
 
+#include "core/backend/cuda/cudnn_graph.hpp"
 #include "core/backend/cuda/tensor_graph.hpp"
 
 namespace weft {
 
 // cuDNN's name for a status and its last message.
 std::string cudnn_reason(cudnnStatus_t status);
+
+inline bool is_refusal(cudnnStatus_t status) {
+  const int category = CUDNN_STATUS_CATEGORY(status);
+  return category == CUDNN_STATUS_BAD_PARAM || category == CUDNN_STATUS_NOT_SUPPORTED;
+}
 
 // Throws Error naming `what` unless it is success.
 void check_cudnn(cudnnStatus_t status, const std::string& what);
@@ -57,8 +63,11 @@ class CudnnDescriptor {
     check_cudnn(cudnnBackendSetAttribute(raw_, name, type, count, values), what_);
     return *this;
   }
+  // Throws GraphRefused for what cuDNN does not support or takes for wrong, Error for all else.
   CudnnDescriptor& finalize() {
-    check_cudnn(try_finalize(), what_);
+    const cudnnStatus_t status = try_finalize();
+    if (is_refusal(status)) throw GraphRefused("cuDNN, " + what_ + ": " + cudnn_reason(status));
+    check_cudnn(status, what_);
     return *this;
   }
   cudnnStatus_t try_finalize() { return cudnnBackendFinalize(raw_); }

@@ -223,8 +223,10 @@ std::vector<CudnnDescriptor> configurations(const CudnnDescriptor& heuristics) {
 
 }  // namespace
 
+std::size_t cudnn_number() { return cudnnGetVersion(); }
+
 std::string cudnn_version() {
-  const std::size_t number = cudnnGetVersion();
+  const std::size_t number = cudnn_number();
   return std::to_string(number / 10000) + "." + std::to_string(number / 100 % 100) + "." +
          std::to_string(number % 100);
 }
@@ -261,10 +263,6 @@ GraphEngine::GraphEngine(const std::string& device_properties) : state_(std::mak
 GraphEngine::~GraphEngine() = default;
 
 std::unique_ptr<GraphPlan> GraphEngine::plan(const graph::Graph& graph) const {
-  // Older ones want another value for hidden scores, and padding hidden twice in the backward.
-  constexpr std::size_t kOldest = 91000;
-  if (cudnnGetVersion() < kOldest)
-    throw GraphRefused("cuDNN " + cudnn_version() + " is older than 9.10");
   const cudnnHandle_t handle = state_->handle;
   const Lowering lowering(graph);
   const CudnnDescriptor operations = lowering.finish(handle);

@@ -14,6 +14,7 @@
 
 namespace weft {
 
+std::size_t cudnn_number();   // 91900
 std::string cudnn_version();  // "9.19.0"
 
 // cuDNN has no kernel for a graph; the message is its own.

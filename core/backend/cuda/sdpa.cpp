@@ -5,6 +5,7 @@
 
 #include "core/backend/cuda/dispatch.hpp"
 #include "core/backend/cuda/runtime.hpp"
+#include "core/backend/cuda/sdpa_limits.hpp"
 #include "core/backend/cuda/sdpa_padding.hpp"
 #include "core/tensor/memory_use.hpp"
 
@@ -94,6 +95,14 @@ Bindings inputs_of(Workspace& workspace, const Tensor& qkv, const AttentionArgs&
   return memory;
 }
 
+int compute_capability_major() {
+  int device = 0, major = 0;
+  check_cuda(cudaGetDevice(&device), "asking for the device");
+  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
+             "asking for the compute capability");
+  return major;
+}
+
 void copy_bytes(const Tensor& to, const Tensor& from, cudaStream_t stream) {
   check_cuda(cudaMemcpyAsync(to.raw(), from.raw(), from.bytes(), cudaMemcpyDeviceToDevice, stream),
              "copying a gradient");
@@ -101,13 +110,17 @@ void copy_bytes(const Tensor& to, const Tensor& from, cudaStream_t stream) {
 
 }  // namespace
 
-void Sdpa::try_to_plan(Direction& direction,
-                       void (*build)(graph::Graph&, const AttentionSignature&),
-                       const AttentionSignature& signature) {
+void Sdpa::try_to_plan(Direction& direction, bool backward, const AttentionSignature& signature) {
   if (direction.plan || !direction.refusal.empty()) return;
+  const std::string beyond =
+      beyond_sdpa(signature, backward, cudnn_number(), compute_capability_major());
+  if (!beyond.empty()) {
+    direction.refusal = "cuDNN " + cudnn_version() + ": " + beyond;
+    return;
+  }
   if (!engine_) engine_.emplace();
   graph::Graph graph;
-  build(graph, signature);
+  (backward ? attention_backward_graph : attention_forward_graph)(graph, signature);
   try {
     direction.plan = engine_->plan(graph);
   } catch (const GraphRefused& refused) {
@@ -119,8 +132,8 @@ const Sdpa::Direction& Sdpa::choose(bool backward, const AttentionSignature& sig
   const std::lock_guard lock(mutex_);
   Plans& plans = plans_[signature];
   const bool both = signature.dropout_p > 0;
-  if (both || !backward) try_to_plan(plans.forward, attention_forward_graph, signature);
-  if (both || backward) try_to_plan(plans.backward, attention_backward_graph, signature);
+  if (both || !backward) try_to_plan(plans.forward, false, signature);
+  if (both || backward) try_to_plan(plans.backward, true, signature);
   const Direction& other = backward ? plans.forward : plans.backward;
   if (both && !other.plan) return other;
   return backward ? plans.backward : plans.forward;

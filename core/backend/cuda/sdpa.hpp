@@ -37,8 +37,7 @@ class Sdpa {
   };
 
   const Direction& choose(bool backward, const AttentionSignature& signature);
-  void try_to_plan(Direction& direction, void (*build)(graph::Graph&, const AttentionSignature&),
-                   const AttentionSignature& signature);
+  void try_to_plan(Direction& direction, bool backward, const AttentionSignature& signature);
 
   std::mutex mutex_;
   std::optional<GraphEngine> engine_;  // made at first use
