@@ -13,18 +13,20 @@ namespace weft {
 namespace {
 
 // A gradient under way. Returned gradients may alias each other (a + b hands dy to both) or what an
-// op keeps, so it is added to in place only when nobody else holds its memory.
+// op keeps, so it is added to in place only when nobody else holds its memory, or when this is the
+// place of the leaf, which is for its gradient alone.
 struct Pending {
   Tensor grad;
 
-  void add(Tensor g) {
+  void add(Tensor g, const Node& of) {
     if (!grad) {
       grad = std::move(g);
       return;
     }
     const bool widen = grad.dtype() != g.dtype() && g.dtype() == DType::f32;
     const bool sole_owner = grad.weak_storage().use_count() == 1;
-    if (sole_owner && !widen) {
+    const bool in_place = of.place && grad.raw() == of.place.raw();
+    if (in_place || (sole_owner && !widen)) {
       backend(grad).add(grad, grad, g);
     } else {
       Tensor sum = empty_like(grad, widen ? DType::f32 : grad.dtype());
@@ -100,7 +102,10 @@ GradMap backward(std::vector<Root> roots, const LeafHook& on_leaf) {
 
   Graph graph = collect(roots);
   std::unordered_map<const Node*, Pending> pending;
-  for (Root& root : roots) pending[root.var.node().get()].add(std::move(root.seed));
+  for (Root& root : roots) {
+    const Node& node = *root.var.node();
+    pending[&node].add(std::move(root.seed), node);
+  }
   for (const Root& root : roots) {
     const Node* node = root.var.node().get();
     if (!node->is_leaf() || graph.leaf_uses.contains(node) || !pending.contains(node)) continue;
@@ -119,7 +124,7 @@ GradMap backward(std::vector<Root> roots, const LeafHook& on_leaf) {
     for (std::size_t i = 0; i < node->inputs.size(); ++i) {
       const std::shared_ptr<Node>& input = node->inputs[i];
       if (!input) continue;
-      if (i < grads.size() && grads[i]) pending[input.get()].add(std::move(grads[i]));
+      if (i < grads.size() && grads[i]) pending[input.get()].add(std::move(grads[i]), *input);
       if (!input->is_leaf() || --graph.leaf_uses[input.get()] > 0) continue;
       if (const auto it = pending.find(input.get()); it != pending.end()) {
         const Tensor grad = std::move(it->second.grad);

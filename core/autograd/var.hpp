@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/tensor/tensor.hpp"
@@ -45,7 +46,20 @@ struct Node {
   ~Node();                                    // iterative: a long chain would overflow the stack
 
   bool is_leaf() const { return !backward; }
+
+  // Of a leaf: where its next gradient is wanted, f32 and of its shape; empty: anywhere. The first
+  // op that makes a part of the gradient writes it there, and the engine adds the others.
+  Tensor place = {};
+  bool place_is_taken = false;
+  void want_gradient_at(Tensor where) {
+    place = std::move(where);
+    place_is_taken = false;
+  }
 };
+
+// Memory for an f32 gradient of `of`, all of whose elements the caller writes: at the place where
+// it is wanted, if that is not taken yet.
+Tensor new_gradient(Node& of, const Shape& shape, Device device);
 
 // Makes the Var of an op's output. `inputs` in the order of the gradients that `backward` returns.
 // `name` must outlive the graph (a string literal). When no input requires a gradient, or within

@@ -31,6 +31,7 @@ class LinearBackward {
         w_(x.requires_grad() ? w.value() : Tensor{}),
         x_shape_(x.shape()),
         w_shape_(w.shape()),
+        w_node_(w.node()),
         wants_bias_(bias.requires_grad()) {}
 
   Grads operator()(const Tensor& dy) const {
@@ -41,7 +42,7 @@ class LinearBackward {
     }
     if (wants_bias_) grads[2] = Tensor({w_shape_[0]}, DType::f32, dy.device());
     if (x_) {
-      grads[1] = Tensor(w_shape_, DType::f32, dy.device());
+      grads[1] = new_gradient(*w_node_, w_shape_, dy.device());
       backend(dy).matmul(grads[1], dy, x_, {.transpose_a = true, .a_sums = grads[2]});
     } else if (wants_bias_) {
       backend(dy).sum_rows(grads[2], dy);
@@ -52,6 +53,7 @@ class LinearBackward {
  private:
   Tensor x_, w_;  // empty where they are not needed
   Shape x_shape_, w_shape_;
+  std::shared_ptr<Node> w_node_;
   bool wants_bias_;
 };
 

@@ -33,12 +33,13 @@ Var embedding(const Var& table, const Tensor& ids, std::int64_t first_row) {
                 "a table is [rows, columns]");
   Tensor y(append(ids.shape(), table.shape()[1]), table.dtype(), ids.device());
   backend(y).gather_rows(y, table.value(), ids, first_row);
-  return record("embedding", y, {table},
-                [shape = table.shape(), ids, first_row](const Tensor& dy) -> Grads {
-                  Tensor dtable(shape, DType::f32, dy.device());
-                  backend(dy).scatter_add_rows(dtable, dy, ids, first_row);
-                  return {dtable};
-                });
+  return record(
+      "embedding", y, {table},
+      [node = table.node(), shape = table.shape(), ids, first_row](const Tensor& dy) -> Grads {
+        Tensor dtable = new_gradient(*node, shape, dy.device());
+        backend(dy).scatter_add_rows(dtable, dy, ids, first_row);
+        return {dtable};
+      });
 }
 
 Var gather_rows(const Var& x, const Tensor& index) {

@@ -52,13 +52,17 @@ void* CachingAllocator::allocate(std::size_t bytes) {
     stats_.reserved += size;
     if (open_ != &common_) private_of_[p] = open_;
   }
+  count_in(p, size);
+  mark(p, bytes, size);
+  return p;
+}
+
+void CachingAllocator::count_in(const void* p, std::size_t size) {
   const MemoryUse use = MemoryScope::current();
   if (use != MemoryUse::workspace) use_of_[p] = use;
   count_up(use, size);
   stats_.in_use += size;
   stats_.peak = std::max(stats_.peak, stats_.in_use);
-  mark(p, bytes, size);
-  return p;
 }
 
 void CachingAllocator::deallocate(void* p, std::size_t bytes) noexcept {
@@ -68,11 +72,27 @@ void CachingAllocator::deallocate(void* p, std::size_t bytes) noexcept {
   mark(p, 0, size);
   const auto owner = private_of_.find(p);
   (owner == private_of_.end() ? common_ : *owner->second)[size].push_back(p);
+  count_out(p, size);
+}
+
+void CachingAllocator::count_out(const void* p, std::size_t size) {
   stats_.in_use -= size;
   const auto use = use_of_.find(p);
   const auto was = use == use_of_.end() ? MemoryUse::workspace : use->second;
   by_use_[static_cast<std::size_t>(was)] -= size;
   if (use != use_of_.end()) use_of_.erase(use);
+}
+
+void CachingAllocator::adopt(void* p, std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  stats_.reserved += size_class(bytes);
+  count_in(p, size_class(bytes));
+}
+
+void CachingAllocator::disown(void* p, std::size_t bytes) noexcept {
+  const std::lock_guard lock(mutex_);
+  stats_.reserved -= size_class(bytes);
+  count_out(p, size_class(bytes));
 }
 
 BytesByUse CachingAllocator::bytes_by_use() const {

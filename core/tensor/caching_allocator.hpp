@@ -25,6 +25,8 @@ class CachingAllocator : public Allocator {
   void deallocate(void* p, std::size_t bytes) noexcept final;
   MemoryStats stats() const final;
   void release_cached() final;
+  void adopt(void* p, std::size_t bytes) final;
+  void disown(void* p, std::size_t bytes) noexcept final;
 
   // What stats().in_use consists of, and the highest that each part of it was since the start. A
   // block counts as MemoryScope::current() of the thread that allocated it, until it is counted as
@@ -47,6 +49,8 @@ class CachingAllocator : public Allocator {
   // somebody from now on: what was asked for, or nothing.
   virtual void mark(void* p, std::size_t bytes, std::size_t size) noexcept = 0;
   void release_free_blocks();  // with the lock held, as the next
+  void count_in(const void* p, std::size_t size);
+  void count_out(const void* p, std::size_t size);
   void count_up(MemoryUse use, std::size_t size);
   [[noreturn]] void fail(std::size_t size) const;
 

@@ -1,5 +1,7 @@
-// Storage: one allocation of its device's allocator.
+// Storage: one allocation of its device's allocator, or memory of others.
 #include "core/tensor/storage.hpp"
+
+#include <utility>
 
 namespace weft {
 
@@ -13,6 +15,14 @@ Storage::Storage(std::size_t bytes, Device device)
       device_(device),
       id_(next_id.fetch_add(1, std::memory_order_relaxed)) {}
 
-Storage::~Storage() { allocator(device_).deallocate(data_, bytes_); }
+Storage::Storage(std::shared_ptr<void> memory, std::size_t bytes)
+    : data_(memory.get()),
+      bytes_(bytes),
+      shared_(std::move(memory)),
+      id_(next_id.fetch_add(1, std::memory_order_relaxed)) {}
+
+Storage::~Storage() {
+  if (!shared_) allocator(device_).deallocate(data_, bytes_);
+}
 
 }  // namespace weft

@@ -1,4 +1,4 @@
-// Owned memory behind tensors: reference-counted, drawn from the device's caching allocator.
+// Memory behind tensors: reference-counted, drawn from the device's caching allocator or lent.
 #pragma once
 
 #include <atomic>
@@ -25,6 +25,9 @@ class Allocator {
   virtual void deallocate(void* p, std::size_t bytes) noexcept = 0;
   virtual MemoryStats stats() const = 0;
   virtual void release_cached() = 0;  // gives free blocks back to the system
+  // Memory that is not the allocator's, counted with its own from now on, until it is disowned.
+  virtual void adopt(void* p, std::size_t bytes) = 0;
+  virtual void disown(void* p, std::size_t bytes) noexcept = 0;
 };
 
 // The allocator of a device; lives as long as the process.
@@ -33,6 +36,8 @@ Allocator& allocator(Device device);
 class Storage {
  public:
   Storage(std::size_t bytes, Device device);
+  // Host memory that others own, too, 64-byte aligned; no allocator counts it on its own account.
+  Storage(std::shared_ptr<void> memory, std::size_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -52,6 +57,7 @@ class Storage {
   void* data_ = nullptr;
   std::size_t bytes_ = 0;
   Device device_;
+  std::shared_ptr<void> shared_;  // none when the memory is the allocator's
   std::uint64_t id_ = 0;
   std::atomic<std::uint64_t> version_{0};
 };

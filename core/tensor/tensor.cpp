@@ -1,11 +1,19 @@
 // Views of a storage.
 #include "core/tensor/tensor.hpp"
 
+#include <utility>
+
 namespace weft {
 
 Tensor::Tensor(Shape shape, DType dtype, Device device)
     : storage_(std::make_shared<Storage>(static_cast<std::size_t>(shape.numel()) * size_of(dtype),
                                          device)),
+      shape_(shape),
+      dtype_(dtype) {}
+
+Tensor::Tensor(std::shared_ptr<void> memory, Shape shape, DType dtype)
+    : storage_(std::make_shared<Storage>(std::move(memory),
+                                         static_cast<std::size_t>(shape.numel()) * size_of(dtype))),
       shape_(shape),
       dtype_(dtype) {}
 

@@ -29,6 +29,9 @@ class Tensor {
   Tensor(Shape shape, const TensorOptions& options)
       : Tensor(shape, options.dtype, options.device) {}
 
+  // On the host, over memory that others own, too.
+  Tensor(std::shared_ptr<void> memory, Shape shape, DType dtype);
+
   explicit operator bool() const { return storage_ != nullptr; }
   const Shape& shape() const { return shape_; }
   DType dtype() const { return dtype_; }

@@ -2,6 +2,8 @@
 #include "core/autograd/backward.hpp"
 
 #include "core/ops/elementwise.hpp"
+#include "core/ops/linear.hpp"
+#include "core/ops/rows.hpp"
 #include "tests/core/expect_error.hpp"
 #include "tests/core/tensor_helpers.hpp"
 
@@ -167,6 +169,28 @@ TEST(Backward, FreesWhatNodesSavedOnTheWay) {
   });
   backward(z, {}, [&](const Node*, const Tensor&) {});
   EXPECT_TRUE(saved.expired()) << "though y is still held";
+}
+
+TEST(Backward, WritesAGradientWhereItIsWantedAndAddsTheOthersThere) {
+  const Var table(make_random({5, 4}, 1), true);
+  const Var x(make_random({3, 4}, 2));
+  const Tensor ids = make_indices({4, 0, 4});
+  const auto loss = [&] {  // a tied embedding: two ops make parts of one gradient
+    return add(linear(embedding(table, ids), table), linear(x, table));
+  };
+  const Tensor dy = make_random({3, 5}, 3);
+  const Tensor want = backward(loss(), dy)[table];
+
+  const Tensor place = make_empty({5, 4});
+  for (int step = 0; step < 2; ++step) {
+    table.node()->want_gradient_at(place);
+    const Tensor got = backward(loss(), dy)[table];
+    EXPECT_EQ(got.raw(), place.raw());
+    EXPECT_TRUE(same_bits(got, want));
+  }
+  const Tensor elsewhere = backward(loss(), dy)[table];  // the place is taken
+  EXPECT_NE(elsewhere.raw(), place.raw());
+  EXPECT_TRUE(same_bits(elsewhere, want));
 }
 
 TEST(Backward, ALongChainDoesNotOverflowTheStack) {
