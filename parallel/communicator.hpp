@@ -12,6 +12,7 @@
 
 #include "core/tensor/tensor.hpp"
 #include "parallel/background_reducer.hpp"
+#include "parallel/shared_memory.hpp"
 
 namespace weft {
 
@@ -73,6 +74,10 @@ class Communicator {
   // Sums tensors of `device` while the caller computes on. Collective over this group; messages do
   // not mix with those of this communicator.
   virtual std::unique_ptr<BackgroundReducer> background_reducer(Device device) const;
+
+  // Memory of zeros that all ranks of this group have mapped; null on all of them when they cannot
+  // share any, as on several hosts. Collective; throws Error when there is not so much of it.
+  virtual std::unique_ptr<SharedMemory> common_memory(std::size_t) { return nullptr; }
 
   // Tells `word` to the other ranks, and returns what each rank told within the time, "" for those
   // that did not call: to find out who is missing when something does not come to an end. Returns

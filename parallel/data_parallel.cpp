@@ -2,9 +2,10 @@
 // runs on.
 #include "parallel/data_parallel.hpp"
 
+#include <algorithm>
 #include <utility>
 
-#include "core/backend/backend.hpp"
+#include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 #include "core/tensor/caching_allocator.hpp"
 
@@ -29,14 +30,20 @@ GradientBuckets::GradientBuckets(std::vector<NamedParameter> parameters, Mesh& m
   }
   if (data_->size() > 1) build(options.bucket_bytes);
   zero();
-  if (data_->size() > 1 && options.overlap) reducer_ = data_->background_reducer(device());
+  if (!buckets_.empty() && options.overlap) reducer_ = data_->background_reducer(device());
+}
+
+GradientBuckets::~GradientBuckets() {
+  for (const NamedParameter& p : parameters_) p.parameter->var.node()->want_gradient_at({});
 }
 
 Device GradientBuckets::device() const {
   return parameters_.empty() ? Device{} : parameters_[0].parameter->var.value().device();
 }
 
+// In memory that the ranks of a host share there are no buckets.
 void GradientBuckets::build(std::int64_t bucket_bytes) {
+  if (device().type == DeviceType::cpu && share()) return;
   const std::int64_t capacity = bucket_bytes / static_cast<std::int64_t>(size_of(DType::f32));
   for (std::size_t i = parameters_.size(); i-- > 0;) {
     const std::int64_t size = aligned(parameters_[i].parameter->var.value().numel());
@@ -61,10 +68,30 @@ void GradientBuckets::allocate(Bucket& bucket) {
   }
 }
 
+bool GradientBuckets::share() {
+  std::int64_t elements = 0;
+  for (const NamedParameter& p : parameters_) {
+    firsts_.push_back(elements);
+    elements += aligned(p.parameter->var.value().numel());
+  }
+  shared_ = SharedSum::connect(*data_, elements);
+  if (!shared_) return false;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const Shape& shape = parameters_[i].parameter->var.shape();
+    gradients_[i] = shared_->own().slice_flat(firsts_[i], shape);
+    sums_.push_back(shared_->sums().slice_flat(firsts_[i], shape));
+  }
+  owned_.assign(parameters_.size(), true);
+  return true;
+}
+
 void GradientBuckets::zero() {
   present_.assign(parameters_.size(), false);
   complete_.assign(parameters_.size(), false);
-  if (buckets_.empty()) {
+  begun_ = false;
+  if (shared_) {
+    shared_->end();
+  } else if (buckets_.empty()) {
     owned_.assign(parameters_.size(), false);
     gradients_.assign(parameters_.size(), {});  // frees them before the next forward pass
   }
@@ -72,7 +99,18 @@ void GradientBuckets::zero() {
   handed_over_ = 0;
 }
 
+// Backward writes gradients to where they are added up, so the others must have read the last sums:
+// they have during the forward pass.
+void GradientBuckets::begin() {
+  if (std::exchange(begun_, true)) return;
+  if (shared_) shared_->begin();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (owned_[i]) parameters_[i].parameter->var.node()->want_gradient_at(gradients_[i]);
+  }
+}
+
 LeafHook GradientBuckets::hook(bool last_micro_batch) {
+  begin();
   return [this, last_micro_batch](const Node* leaf, const Tensor& grad) {
     const auto it = index_of_.find(leaf);
     if (it == index_of_.end()) {
@@ -96,6 +134,7 @@ void GradientBuckets::arrived(std::size_t parameter, const Tensor& grad, bool la
   }
   keep(parameter, grad);
   present_[parameter] = true;
+  parameters_[parameter].parameter->var.node()->want_gradient_at({});
   if (!last_micro_batch) return;
   complete_[parameter] = true;
   if (!buckets_.empty() && --buckets_[bucket_of_[parameter]].waiting == 0 && reducer_) {
@@ -103,17 +142,18 @@ void GradientBuckets::arrived(std::size_t parameter, const Tensor& grad, bool la
   }
 }
 
-// The first gradient moves into the bucket, or is kept as it is; later ones are added. What
-// backward made may belong to others too, so the first sum makes a tensor of our own.
+// The first gradient is there already when backward wrote it to its place, or moves there, or is
+// kept as it is; later ones are added. What backward made may belong to others too, so the first
+// sum makes a tensor of our own.
 void GradientBuckets::keep(std::size_t parameter, const Tensor& grad) {
   const Tensor before = gradients_[parameter];
   if (present_[parameter]) {
     Tensor& sum = own(parameter);
     backend(sum).add(sum, before, grad);
-  } else if (buckets_.empty() && grad.dtype() == DType::f32) {
+  } else if (!owned_[parameter] && grad.dtype() == DType::f32) {
     gradients_[parameter] = grad.reshape(parameters_[parameter].parameter->var.shape());
     count_as(grad, MemoryUse::gradients);
-  } else {
+  } else if (grad.raw() != before.raw()) {
     Tensor& sum = own(parameter);
     backend(sum).copy(sum, grad);
   }
@@ -138,11 +178,13 @@ void GradientBuckets::hand_over_complete() {
 }
 
 void GradientBuckets::finish() {
+  begin();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (present_[i]) continue;
     Tensor& none = own(i);
     backend(none).fill(none, 0.0F);
   }
+  if (shared_) return shared_->add();
   if (!reducer_) {
     data_->grouped([&] {
       for (Bucket& bucket : buckets_) data_->all_reduce(bucket.flat, ReduceOp::sum);
@@ -151,6 +193,23 @@ void GradientBuckets::finish() {
   }
   while (handed_over_ < buckets_.size()) reducer_->all_reduce(buckets_[handed_over_++].flat);
   reducer_->wait();
+}
+
+// Each rank of a host squares the part that it added: sums of parts are added in rank order, so all
+// ranks get the same bits.
+Tensor GradientBuckets::squared_norms() const {
+  if (!shared_) return squared_norms_on_device(gradients_);
+  const auto [first, last] = shared_->part();
+  std::vector<Tensor> parts;
+  for (std::size_t i = 0; i < sums_.size(); ++i) {
+    const std::int64_t from = std::max(first, firsts_[i]);
+    const std::int64_t to = std::min(last, firsts_[i] + sums_[i].numel());
+    parts.push_back(
+        shared_->sums().narrow(std::min(from, to), std::max(to - from, std::int64_t{0})));
+  }
+  Tensor squares = squared_norms_on_device(parts);
+  if (squares) data_->all_reduce(squares, ReduceOp::sum);
+  return squares;
 }
 
 }  // namespace weft

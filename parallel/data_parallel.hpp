@@ -10,6 +10,7 @@
 #include "core/autograd/backward.hpp"
 #include "core/nn/module.hpp"
 #include "parallel/mesh.hpp"
+#include "parallel/shared_sum.hpp"
 
 namespace weft {
 
@@ -26,6 +27,9 @@ struct BucketOptions {
 //   buckets.finish();
 //   use buckets.gradients()
 //
+// Where all data ranks compute on the CPUs of one host there are no buckets: backward writes each
+// gradient into memory that all of them have mapped, and finish() adds up what is there.
+//
 // Sums do not depend on `overlap`: buckets are reduced in one order, the same on every rank. With
 // one data rank there are no buckets, nothing is copied or sent: the gradients are the tensors that
 // backward made.
@@ -35,6 +39,8 @@ class GradientBuckets {
   // are equal on all ranks.
   GradientBuckets(std::vector<NamedParameter> parameters, Mesh& mesh,
                   const BucketOptions& options = {});
+
+  ~GradientBuckets();
 
   // Before the first micro-batch of a step. Writes no memory: the first gradient of a parameter is
   // taken as it is, later ones are added.
@@ -52,7 +58,10 @@ class GradientBuckets {
 
   // One f32 tensor per parameter, of its local shape, in the order given; from finish() to zero(),
   // to be read only.
-  const std::vector<Tensor>& gradients() const { return gradients_; }
+  const std::vector<Tensor>& gradients() const { return shared_ ? sums_ : gradients_; }
+  // The sum of squares of each, f64 [n] on the device, where the ranks of one host share the work.
+  // Collective over mesh.data().
+  Tensor squared_norms() const;
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
 
  private:
@@ -66,19 +75,25 @@ class GradientBuckets {
   Device device() const;  // of all parameters
   void build(std::int64_t bucket_bytes);
   void allocate(Bucket& bucket);
+  bool share();
+  void begin();
   void arrived(std::size_t parameter, const Tensor& grad, bool last_micro_batch);
   void keep(std::size_t parameter, const Tensor& grad);
   Tensor& own(std::size_t parameter);
   void hand_over_complete();
 
   std::vector<NamedParameter> parameters_;
-  std::vector<Tensor> gradients_;
-  std::vector<Bucket> buckets_;         // none with one data rank
+  std::vector<Tensor> gradients_;       // of this rank; those in buckets become those of all
+  std::vector<Bucket> buckets_;         // none with one data rank, or with shared memory
   std::vector<std::size_t> bucket_of_;  // of each parameter
-  std::vector<bool> owned_;             // gradients_[i] is memory of ours, not backward's
-  std::vector<bool> present_;           // a gradient arrived in this step
-  std::vector<bool> complete_;          // that of the last micro-batch arrived
+  std::unique_ptr<SharedSum> shared_;   // where all data ranks are on one host
+  std::vector<Tensor> sums_;            // views of its sums, and where each begins
+  std::vector<std::int64_t> firsts_;
+  std::vector<bool> owned_;     // gradients_[i] is memory of ours, not backward's
+  std::vector<bool> present_;   // a gradient arrived in this step
+  std::vector<bool> complete_;  // that of the last micro-batch arrived
   std::unordered_map<const Node*, std::size_t> index_of_;
+  bool begun_ = false;           // in this step gradients_ may be written
   std::size_t handed_over_ = 0;  // buckets given to the reducer in this step
   Communicator* data_;
   std::unique_ptr<BackgroundReducer> reducer_;  // none with one data rank or without overlap

@@ -10,7 +10,10 @@ namespace weft {
 
 double global_grad_norm(const GradientBuckets& buckets,
                         const std::vector<NamedParameter>& parameters, Mesh& mesh) {
-  return global_grad_norm(squared_norms(buckets.gradients()), parameters, mesh);
+  const Tensor squares = to_host(buckets.squared_norms());
+  if (!squares) return 0;
+  const std::span values(squares.data<double>(), parameters.size());
+  return global_grad_norm(values, parameters, mesh);
 }
 
 double global_grad_norm(std::span<const double> squares,

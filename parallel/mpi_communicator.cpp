@@ -3,6 +3,7 @@
 // can communicate at once, each through its own. All-reduces among ranks of one host go through
 // memory that these share.
 #include <algorithm>
+#include <array>
 #include <climits>
 #include <functional>
 #include <thread>
@@ -119,6 +120,8 @@ class MpiCommunicator final : public Communicator {
 
   std::unique_ptr<Communicator> split(int color, int key) const override;
   std::unique_ptr<BackgroundReducer> background_reducer(Device device) const override;
+
+  std::unique_ptr<SharedMemory> common_memory(std::size_t bytes) override;
 
   // Finds out which ranks can share memory, before the first reduction. Collective.
   void find_hosts(const MpiOptions& options);
@@ -326,6 +329,13 @@ std::unique_ptr<BackgroundReducer> MpiCommunicator::background_reducer(Device) c
 void MpiCommunicator::connect_host() {
   if (std::exchange(host_connected_, true)) return;
   on_host_ = HostReduction::connect(*this, sharing_.host, sharing_.chunk_bytes);
+}
+
+std::unique_ptr<SharedMemory> MpiCommunicator::common_memory(std::size_t bytes) {
+  std::array<std::int64_t, 2> hosts = {sharing_.host, -sharing_.host};
+  all_reduce(hosts, ReduceOp::max);
+  if (hosts[0] != -hosts[1]) return nullptr;
+  return std::make_unique<SharedMemory>(share_memory(*this, bytes));
 }
 
 void MpiCommunicator::find_hosts(const MpiOptions& options) {

@@ -4,7 +4,9 @@
 
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <ctime>
+#include <thread>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -19,6 +21,9 @@ namespace weft {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr int kSpins = 300;
+constexpr std::chrono::milliseconds kLookAfterOthers{1000};
 
 void relax() {
 #ifdef __x86_64__
@@ -63,6 +68,22 @@ bool SharedCounter::wait(std::uint32_t value, int spins, std::chrono::millisecon
   }
   sleepers_.fetch_sub(1, std::memory_order_seq_cst);
   return reached(value);
+}
+
+bool wait_for_process(SharedCounter& counter, std::uint32_t value, int spins,
+                      const std::atomic<std::int64_t>& process) {
+  bool ended = false;
+  while (!counter.wait(value, spins, kLookAfterOthers)) {
+    if (ended) return false;
+    // One more look: its last word may have come just before.
+    const auto id = static_cast<pid_t>(process.load());
+    ended = id != 0 && kill(id, 0) != 0 && errno == ESRCH;
+  }
+  return true;
+}
+
+int spins_among(int ranks) {
+  return static_cast<unsigned>(ranks) > std::thread::hardware_concurrency() ? 0 : kSpins;
 }
 
 }  // namespace weft

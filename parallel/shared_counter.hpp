@@ -26,6 +26,16 @@ class alignas(64) SharedCounter {
   std::atomic<std::uint32_t> sleepers_{0};
 };
 
+// Until another process has told `value` or more. False when that process has ended without: it is
+// looked for every second. 0: a process that has not yet said which one it is.
+bool wait_for_process(SharedCounter& counter, std::uint32_t value, int spins,
+                      const std::atomic<std::int64_t>& process);
+
+// Some microseconds for ranks that have a processor each: what another one needs that is at work. A
+// rank whose processor is busy with something else takes longer, and is perhaps waiting for this
+// one: with more ranks than processors nobody spins.
+int spins_among(int ranks);
+
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 
 }  // namespace weft

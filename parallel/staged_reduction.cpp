@@ -3,10 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <csignal>
 #include <cstring>
-#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -24,10 +21,6 @@ namespace {
 constexpr std::uint32_t kChunks = 4;
 constexpr std::int64_t kLag = 1;  // chunks between a stage and the next
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
-// Some microseconds: what another rank needs that is at work. A rank whose processor is busy with
-// something else takes longer, and is perhaps waiting for this one.
-constexpr int kSpins = 300;
-constexpr std::chrono::milliseconds kLookAfterOthers{1000};
 
 std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -52,7 +45,7 @@ StagedReduction::StagedReduction(std::byte* memory, StagedReductionOptions optio
     : memory_(memory), options_(std::move(options)) {
   if (options_.owners == 0) options_.owners = options_.ranks;
   progress(options_.rank).process = getpid();
-  spins_ = static_cast<unsigned>(options_.ranks) > std::thread::hardware_concurrency() ? 0 : kSpins;
+  spins_ = spins_among(options_.ranks);
 }
 
 // Behind all buffers, so that these begin with huge pages.
@@ -109,17 +102,10 @@ struct StagedReduction::Pass {
     for (int r = 0; r < first_ranks; ++r) {
       if (r == rank()) continue;
       Progress& other = all.progress(r);
-      bool ended = false;
-      while (!(other.*stage).wait(value, all.spins_, kLookAfterOthers)) {
-        const auto process = static_cast<pid_t>(other.process.load());
-        if (ended) {
-          throw Error(
-              fmt::format("all_reduce on rank {} of {} of a host: process {} of rank {} has ended",
-                          rank(), ranks(), process, r));
-        }
-        // One more look: its last word may have come just before.
-        ended = process != 0 && kill(process, 0) != 0 && errno == ESRCH;
-      }
+      if (wait_for_process(other.*stage, value, all.spins_, other.process)) continue;
+      throw Error(
+          fmt::format("all_reduce on rank {} of {} of a host: process {} of rank {} has ended",
+                      rank(), ranks(), other.process.load(), r));
     }
   }
 

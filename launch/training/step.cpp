@@ -153,7 +153,7 @@ TrainingStep::Outputs TrainingStep::issue(const Inputs& in) {
     buckets_.finish();
   }
   const Range range("gradient norm");
-  out.squared_norms = squared_norms_on_device(buckets_.gradients());
+  out.squared_norms = buckets_.squared_norms();
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include "core/base/error.hpp"
 #include "core/ops/cross_entropy.hpp"
 #include "core/ops/elementwise.hpp"
+#include "core/ops/linear.hpp"
 #include "parallel/grad_norm.hpp"
 #include "parallel/linear.hpp"
 #include "tests/parallel/parallel_helpers.hpp"
@@ -91,12 +92,29 @@ struct Reference {
   }
 };
 
-TEST(GradientBuckets, AnySplitOfTheBatchGivesOneGradient) {
+// On one host, on two, and where no ranks share memory.
+class Worlds : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (!on_cpu() && GetParam() != std::string("one_host")) GTEST_SKIP() << "not on a GPU";
+  }
+  static std::unique_ptr<Communicator> connect() {
+    const std::string world = GetParam();
+    if (world == "no_sharing") return mpi_communicator({.share_memory = false});
+    if (world == "two_hosts") {
+      const int rank = mpi_communicator()->rank();
+      return mpi_communicator({.host = std::to_string(rank % 2)});
+    }
+    return test_world();
+  }
+};
+
+TEST_P(Worlds, AnySplitOfTheBatchGivesOneGradient) {
   const Reference reference;
   Classifier& whole = const_cast<Classifier&>(reference.model);
   const int ranks = mpi_communicator()->size();
   for (int t = 1; t <= ranks; t *= 2) {
-    Mesh mesh(test_world(), t, test_device());
+    Mesh mesh(connect(), t, test_device());
     Classifier model(mesh.tensor());
     fill_parameters(model, mesh.tensor());
     const std::vector<NamedParameter> mine = parameters(model);
@@ -126,8 +144,8 @@ TEST(GradientBuckets, AnySplitOfTheBatchGivesOneGradient) {
   }
 }
 
-TEST(GradientBuckets, OverlapDoesNotChangeABit) {
-  Mesh mesh(test_world(), 1, test_device());
+TEST_P(Worlds, OverlapDoesNotChangeABit) {
+  Mesh mesh(connect(), 1, test_device());
   Classifier model(mesh.tensor());
   fill_parameters(model, mesh.tensor());
   GradientBuckets with(parameters(model), mesh, {.bucket_bytes = 300, .overlap = true});
@@ -136,6 +154,32 @@ TEST(GradientBuckets, OverlapDoesNotChangeABit) {
   step(model, without, mesh, 2);
   for (std::size_t i = 0; i < with.gradients().size(); ++i)
     EXPECT_TRUE(same_bits(with.gradients()[i], without.gradients()[i]));
+}
+
+INSTANTIATE_TEST_SUITE_P(GradientBuckets, Worlds,
+                         testing::Values("one_host", "two_hosts", "no_sharing"),
+                         [](const auto& instance) { return std::string(instance.param); });
+
+TEST(GradientBuckets, BackwardWritesWhereGradientsAreAddedUp) {
+  Mesh mesh(test_world(), 1, test_device());
+  if (mesh.data().size() == 1) GTEST_SKIP() << "nothing is added up";
+  Parameter w{.var = Var(make_random({5, 4}, 1), true), .full = {5, 4}, .shard = {}, .init = {}};
+  {
+    GradientBuckets buckets({{"w", &w}}, mesh);
+    const LeafHook count = buckets.hook(true);
+    const Tensor place = w.var.node()->place;
+    ASSERT_TRUE(place);
+    const void* arrived_at = nullptr;
+    const Var y = linear(Var(make_random({2, 4}, 2)), w.var);
+    backward(y, make_random({2, 5}, 3), [&](const Node* leaf, const Tensor& grad) {
+      arrived_at = grad.raw();
+      count(leaf, grad);
+    });
+    EXPECT_EQ(arrived_at, place.raw());
+    EXPECT_FALSE(w.var.node()->place) << "a second micro-batch must not write over the first";
+    buckets.finish();
+  }
+  EXPECT_FALSE(w.var.node()->place);
 }
 
 TEST(GradientBuckets, OneDataRankSumsInF32WithoutTouchingWhatBackwardMade) {

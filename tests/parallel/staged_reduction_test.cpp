@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <functional>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -16,18 +15,12 @@
 #include "parallel/shared_counter.hpp"
 #include "parallel/shared_memory.hpp"
 #include "tests/core/tensor_helpers.hpp"
+#include "tests/parallel/threads_as_ranks.hpp"
 
 namespace weft {
 namespace {
 
 using namespace std::chrono_literals;
-
-// Calls work(rank) on a thread for each rank.
-void on_ranks(int ranks, const std::function<void(int)>& work) {
-  std::vector<std::thread> threads;
-  for (int r = 0; r < ranks; ++r) threads.emplace_back(work, r);
-  for (std::thread& t : threads) t.join();
-}
 
 // The ranks of one host; `owners` as in the options.
 class Ranks {
