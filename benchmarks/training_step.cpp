@@ -4,7 +4,7 @@
 // Says {"ready": ...} when warm; then every line "N" on stdin makes it run N steps and print one
 // JSON object with their times; at the end of stdin it prints its peak memory. With --profile N it
 // prints instead where the time of N steps goes, and ends. Under mpirun the ranks share the batch
-// (data parallelism); the first one speaks for all.
+// (data parallelism); the first one speaks for all, and of its own profile.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -291,8 +291,11 @@ class Step {
     buckets_.zero();
     const Var loss = forward(pass);
     loss_ = loss.value();
-    const Range backward_range("backward");
-    backward(loss, {}, buckets_.hook(true));
+    {
+      const Range range("backward");
+      backward(loss, {}, buckets_.hook(true));
+    }
+    const Range range("wait for the gradient sums");
     buckets_.finish();
   }
   // The first two steps choose algorithms and plan, which cannot be captured.
@@ -367,10 +370,11 @@ Ceilings ceilings_of(const TensorOptions& tensors) {
 // Where the time of some steps goes, instead of the exchange with benchmarks/vs_pytorch. On a GPU
 // calls have the GPU's own times, so what is outside of them is the rest of the steps: launches and
 // waits. When the host issued a call says nothing then, and its other ranges are left out.
-void print_profile(Step& step, int steps, const TensorOptions& tensors) {
+void print_profile(Step& step, int steps, const TensorOptions& tensors, const Communicator& world) {
   start_recording();
   for (int i = 0; i < steps; ++i) step();
   Timeline timeline = stop_recording();
+  if (world.rank() != 0) return;
   const bool on_gpu = tensors.device.type == DeviceType::cuda;
   if (on_gpu) {
     std::erase_if(timeline.spans, [](const Span& span) {
@@ -390,14 +394,13 @@ void run(const Options& options) {
   if (options.batch % world->size() != 0 || options.masked % world->size() != 0) {
     throw InputError("--batch and --masked must be multiples of the number of ranks");
   }
-  if (options.profile > 0 && world->size() > 1) throw InputError("--profile is for one rank");
   own.batch /= world->size();
   own.masked /= world->size();
   Step step(own, *world);
   double loss = 0;
   for (int i = 0; i < options.warmup; ++i) loss = step().loss;
   if (options.profile > 0) {
-    print_profile(step, options.profile, options.tensors);
+    print_profile(step, options.profile, options.tensors, *world);
     return;
   }
   const std::string version = version_text();
