@@ -47,16 +47,20 @@ inline double best_time(Device device, double seconds, const std::function<void(
 // Noise in [-0.02, 0.02): a GPU draws less power, and runs faster, on numbers that are all the
 // same.
 inline Tensor filled(const Shape& shape, DType dtype, Device device) {
-  Tensor host(shape, DType::f32);
-  auto* const values = host.data<float>();
   constexpr std::int64_t kPeriod = 1 << 20;
+  const std::int64_t n = shape.numel();
+  Tensor host({std::min(n, kPeriod)}, DType::f32);
   for (std::int64_t i = 0; i < host.numel(); ++i) {
-    values[i] = i < kPeriod
-                    ? 0.04F * (uniform_from(philox_u32({}, static_cast<std::uint64_t>(i))) - 0.5F)
-                    : values[i - kPeriod];
+    host.data<float>()[i] =
+        0.04F * (uniform_from(philox_u32({}, static_cast<std::uint64_t>(i))) - 0.5F);
   }
+  const Tensor period = to_device(host, device);
   Tensor x(shape, dtype, device);
-  backend(x).copy(x, host);
+  for (std::int64_t first = 0; first < n; first += kPeriod) {
+    const std::int64_t count = std::min(n - first, kPeriod);
+    Tensor part = x.slice_flat(first, {count});
+    backend(x).copy(part, period.narrow(0, count));
+  }
   return x;
 }
 

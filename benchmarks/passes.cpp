@@ -69,7 +69,7 @@ struct Case {
 const std::vector<Case> kPasses = {
     {"fill",
      [](const Shapes& s) -> Call {
-       return [y = s.hidden()](Backend& b) mutable { b.fill(y, 1); };
+       return [y = s.hidden()](Backend& b) mutable { b.fill(y, 0); };
      }},
     {"copy",
      [](const Shapes& s) -> Call {

@@ -3,6 +3,7 @@
 
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cpu/loops.hpp"
+#include "core/backend/cpu/past_caches.hpp"
 #include "core/backend/device_check.hpp"
 
 namespace weft {
@@ -16,24 +17,47 @@ void with_floating_type(DType dtype, std::string_view kernel, F&& f) {
   with_compute_type(dtype, kernel, f);
 }
 
-// Every element of x becomes `bits`, an integer of the element's size.
+// Every element of x becomes `bits`, an integer of the element's size. The C library's memset has
+// ways to write zeros that are several times as fast.
 template <class Bits>
 void fill_bits(Tensor& x, Bits bits) {
   Bits* const px = static_cast<Bits*>(x.raw());
   parallel_ranges(x.numel(), 1, [=](std::int64_t first, std::int64_t last) {
-    std::fill(px + first, px + last, bits);
+    if (bits == 0)
+      std::memset(px + first, 0, static_cast<std::size_t>(last - first) * sizeof(Bits));
+    else
+      std::fill(px + first, px + last, bits);
+  });
+}
+
+// y[i] = value(i) of each element, rounded. `inputs` are the tensors that value() reads.
+template <class Y, class F>
+void write(Tensor& y, std::initializer_list<const Tensor*> inputs, const F& value) {
+  Y* const py = y.data<Y>();
+  std::size_t bytes = y.bytes();
+  bool in_place = false;
+  for (const Tensor* x : inputs) {
+    bytes += x->bytes();
+    in_place = in_place || x->raw() == y.raw();
+  }
+  const auto compute = [=](Y* to, std::int64_t begin, std::int64_t count) {
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) store(to[i], value(begin + i));
+  };
+  const bool streams = is_beyond_caches(bytes) && !in_place;
+  parallel_ranges(y.numel(), 1, [=](std::int64_t first, std::int64_t last) {
+    if (streams)
+      stream_blocks(py, first, last, compute);
+    else
+      compute(py + first, first, last - first);
   });
 }
 
 // y = f(x) elementwise in fp32; y may be x.
 template <class Y, class X, class F>
 void map(Tensor& y, const Tensor& x, F f) {
-  Y* const py = y.data<Y>();
   const X* const px = x.data<X>();
-  parallel_ranges(x.numel(), 1, [=](std::int64_t first, std::int64_t last) {
-#pragma omp simd
-    for (std::int64_t i = first; i < last; ++i) store(py[i], f(static_cast<float>(px[i])));
-  });
+  write<Y>(y, {&x}, [=](std::int64_t i) { return f(static_cast<float>(px[i])); });
 }
 
 void require_on_host(std::string_view call, const Tensor& y, const Tensor& x) {
@@ -44,8 +68,15 @@ void copy_bytes(Tensor& y, const Tensor& x) {
   auto* const to = static_cast<std::byte*>(y.raw());
   const auto* const from = static_cast<const std::byte*>(x.raw());
   const auto bytes = static_cast<std::int64_t>(x.bytes());
+  const bool streams = is_beyond_caches(2 * x.bytes());
   parallel_ranges(bytes, 1, [=](std::int64_t first, std::int64_t last) {
-    std::memcpy(to + first, from + first, static_cast<std::size_t>(last - first));
+    const auto count = static_cast<std::size_t>(last - first);
+    if (!streams) {
+      std::memcpy(to + first, from + first, count);
+      return;
+    }
+    stream(to + first, from + first, count);
+    _mm_sfence();
   });
 }
 
@@ -98,13 +129,10 @@ void CpuBackend::add(Tensor& y, const Tensor& a, const Tensor& b) {
   with_floating_type(y.dtype(), "add", [&]<class Y>(Y) {
     with_floating_type(a.dtype(), "add", [&]<class A>(A) {
       with_floating_type(b.dtype(), "add", [&]<class B>(B) {
-        Y* const py = y.data<Y>();
         const A* const pa = a.data<A>();
         const B* const pb = b.data<B>();
-        parallel_ranges(y.numel(), 1, [=](std::int64_t first, std::int64_t last) {
-#pragma omp simd
-          for (std::int64_t i = first; i < last; ++i)
-            store(py[i], static_cast<float>(pa[i]) + static_cast<float>(pb[i]));
+        write<Y>(y, {&a, &b}, [=](std::int64_t i) {
+          return static_cast<float>(pa[i]) + static_cast<float>(pb[i]);
         });
       });
     });
