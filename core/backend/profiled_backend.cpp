@@ -12,13 +12,6 @@ namespace weft {
 
 namespace {
 
-// By the layouts of its factors. A linear layer's y = x w^T is "A B^T", its dx = dy w "A B", its
-// dw = dy^T x "A^T B".
-const char* product_name(const MatmulArgs& args) {
-  if (args.transpose_a) return args.transpose_b ? "matmul A^T B^T" : "matmul A^T B";
-  return args.transpose_b ? "matmul A B^T" : "matmul A B";
-}
-
 // While it lives, this thread's calls are not recorded.
 class Silence {
  public:
@@ -162,7 +155,7 @@ void ProfiledBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const 
   record([&] { inner_.matmul(c, a, b, args); },
          [&] {
            const work::ProductSize size = work::product_size(c, a, args);
-           return Span{.name = product_name(args),
+           return Span{.name = work::product_name(args.transpose_a, args.transpose_b),
                        .is_call = true,
                        .dtype = a.dtype(),
                        .work = work::matmul(c, a, b, args),

@@ -41,6 +41,11 @@ Work pass(std::span<const Tensor> tensors) {
   return w;
 }
 
+const char* product_name(bool transpose_a, bool transpose_b) {
+  if (transpose_a) return transpose_b ? "matmul A^T B^T" : "matmul A^T B";
+  return transpose_b ? "matmul A B^T" : "matmul A B";
+}
+
 ProductSize product_size(const Tensor& c, const Tensor& a, const MatmulArgs& args) {
   if (c.numel() == 0 || a.numel() == 0) return {};
   const std::int64_t K = args.transpose_a ? a.numel() / a.shape().last() : a.shape().last();

@@ -17,6 +17,9 @@ Work pass(std::initializer_list<const Tensor*> tensors);
 Work pass(std::span<const Tensor> tensors);
 
 Work matmul(const Tensor& c, const Tensor& a, const Tensor& b, const MatmulArgs& args);
+// By the layouts of its factors. A linear layer's y = x w^T is "matmul A B^T", its dx = dy w
+// "matmul A B", its dw = dy^T x "matmul A^T B".
+const char* product_name(bool transpose_a, bool transpose_b);
 // M x N x K of c[M, N] = op(a) op(b).
 struct ProductSize {
   std::int64_t M = 0, N = 0, K = 0;

@@ -2,9 +2,11 @@
 #include <exception>
 
 #include <fmt/format.h>
+#include <omp.h>
 
 #include "core/backend/cuda.hpp"
 #include "core/base/error.hpp"
+#include "core/base/files.hpp"
 #include "core/base/plural.hpp"
 #include "launch/arguments.hpp"
 #include "launch/cli.hpp"
@@ -12,6 +14,8 @@
 #include "launch/console.hpp"
 #include "launch/device.hpp"
 #include "launch/doctor/table.hpp"
+#include "launch/model_dir.hpp"
+#include "launch/products/product_file.hpp"
 #include "parallel/agree.hpp"
 
 namespace weft {
@@ -57,13 +61,71 @@ void measure_groups(Mesh& mesh, const Arguments& arguments, const Console& conso
   print_odd(odd, arguments, console);
 }
 
-bool measures(const Arguments& arguments) {
+// The configuration of a run that has these ranks, whose data need not be there.
+Config read_run(const Arguments& arguments, int ranks, const Console& console) {
+  std::vector<std::string> sets = arguments.all("set");
+  if (arguments.precision()) sets.push_back("train.precision=" + arguments.text("precision"));
+  Config config = read_config(arguments.text("products"), sets);
+  if (!config.model.from.empty()) {
+    config.model.keys_from = resolve_model_dir(config.model.from, console).string();
+  }
+  resolve_config(config, *load_tokenizer(config.tokenizer), {.ranks = ranks});
+  return config;
+}
+
+// Rank 0 remembers what it measured.
+void remember(const ProductFile& file, const Arguments& arguments, const Console& console) {
+  const auto path = remembered_products(file.cpu, file.threads);
+  if (!path) {
+    throw Error(
+        "there is no place to remember the products in: neither XDG_CACHE_HOME nor HOME "
+        "is set");
+  }
+  std::filesystem::create_directories(path->parent_path());
+  write_file_atomic(*path, to_yaml(file));
+  if (arguments.json()) {
+    console.result(Json({{"products_file", path->string()}}).dump());
+  } else {
+    console.result(
+        fmt::format("\nweft pretrain will begin new runs with this choice on this CPU "
+                    "with {}, from\n{}\nTo forget it, delete that file.",
+                    counted(file.threads, "thread"), path->string()));
+  }
+}
+
+// All ranks at the same time, as they compute in training; rank 0 prints its own.
+void measure_products(const Arguments& arguments, std::unique_ptr<Communicator> world,
+                      const Console& console) {
+  Config config;
+  agree(*world, [&] {
+    if (arguments.text("device") == "cuda") {
+      throw InputError("--products measures the kernels of CPUs, not of --device cuda",
+                       "add --device cpu; on GPUs train.time_products has cuBLASLt choose by time");
+    }
+  });
+  agree(*world, [&] { config = read_run(arguments, world->size(), console); });
+  Mesh mesh(std::move(world), static_cast<int>(config.parallel.tensor));
+  const std::vector<MeasuredProduct> products = measure_products(config, mesh, console);
+  blank_line(arguments, console);
+  if (!arguments.json()) {
+    console.result(fmt::format("GFLOP/s of products by each kernel, with {}",
+                               counted(omp_get_max_threads(), "thread")));
+  }
+  print(products, arguments, console);
+  agree(mesh.world(), [&] {
+    if (mesh.world().rank() != 0) return;
+    remember({.cpu = this_cpu(), .threads = omp_get_max_threads(), .table = table_of(products)},
+             arguments, console);
+  });
+}
+
+bool measures_device(const Arguments& arguments) {
   return arguments.flag("gpu") || arguments.flag("comm");
 }
 
 // A device that cannot be used is told after the findings, which say why.
 void open_measured_device(const Arguments& arguments) {
-  if (!measures(arguments)) return;
+  if (!measures_device(arguments)) return;
   try {
     open_device(arguments.device());
   } catch (const std::exception&) {
@@ -80,13 +142,22 @@ int doctor_command(const Arguments& arguments) {
           "add --comm, or leave --tensor out");
     });
   }
+  if (arguments.given("set") && !arguments.given("products")) {
+    agree(*host_communicator(), [] {
+      throw InputError(
+          "--set sets a key of the configuration of --products, and --products is not given",
+          "add --products CONFIG, or leave --set out");
+    });
+  }
   print(findings(), arguments, console);
-  if (!measures(arguments)) {
+  if (!measures_device(arguments) && !arguments.given("products")) {
     if (arguments.given("device")) agree(*host_communicator(), [&] { arguments.device(); });
     return kDone;
   }
 
   auto world = host_communicator(&console);
+  if (arguments.given("products")) measure_products(arguments, world->duplicate(), console);
+  if (!measures_device(arguments)) return kDone;
   Device device;
   agree(*world, [&] {
     if (arguments.flag("comm") && world->size() == 1) {
@@ -113,25 +184,42 @@ int doctor_command(const Arguments& arguments) {
 }  // namespace
 
 Command describe_doctor() {
-  return {.name = "doctor",
-          .summary = "what was built in, found and missing, and how fast it is",
-          .options = {{.name = "gpu",
-                       .help = "measure products, copies and attention, on a GPU or on the CPU"},
-                      {.name = "comm",
-                       .help = "under mpirun or srun: measure the exchange between ranks, and name "
-                               "slow ones"},
-                      {.name = "tensor",
-                       .kind = Option::Kind::integer,
-                       .value = "N",
-                       .help = "size of the tensor groups that --comm measures",
-                       .fallback = "1",
-                       .min = 1,
-                       .max = 4096}},
-          .example = "weft doctor --gpu\nmpirun -np 8 weft doctor --gpu --comm --tensor 2",
-          .distributed = true,
-          .before_mpi = open_measured_device,
-          .details = "Both measurements together take less than a minute.",
-          .run = doctor_command};
+  return {
+      .name = "doctor",
+      .summary = "what was built in, found and missing, and how fast it is",
+      .options = {{.name = "gpu",
+                   .help = "measure products, copies and attention, on a GPU or on the CPU"},
+                  {.name = "comm",
+                   .help = "under mpirun or srun: measure the exchange between ranks, and name "
+                           "slow ones"},
+                  {.name = "products",
+                   .kind = Option::Kind::text,
+                   .value = "CONFIG",
+                   .help = "measure the products of a pretraining run by each kernel of the "
+                           "CPU, and remember which is fastest"},
+                  {.name = "set",
+                   .kind = Option::Kind::text,
+                   .value = "KEY=VALUE",
+                   .help = "set a key of the configuration of --products",
+                   .repeated = true},
+                  {.name = "tensor",
+                   .kind = Option::Kind::integer,
+                   .value = "N",
+                   .help = "size of the tensor groups that --comm measures",
+                   .fallback = "1",
+                   .min = 1,
+                   .max = 4096}},
+      .example =
+          "weft doctor --gpu\nmpirun -np 8 weft doctor --gpu --comm --tensor 2\n"
+          "weft doctor --products configs/bert-base.yaml",
+      .distributed = true,
+      .before_mpi = open_measured_device,
+      .details =
+          "--gpu and --comm together take less than a minute, --products of a BERT-base half of "
+          "one. What --products remembers decides for new runs on this CPU, started with as "
+          "many threads; kernels differ in the last bits. A run keeps its choice when it "
+          "resumes.",
+      .run = doctor_command};
 }
 
 }  // namespace weft

@@ -15,6 +15,7 @@
 #include "launch/training/checkpointing.hpp"
 #include "launch/training/optimization.hpp"
 #include "launch/training/run_directory.hpp"
+#include "launch/training/run_products.hpp"
 #include "launch/training/run_summary.hpp"
 #include "launch/training/schedule_notes.hpp"
 #include "launch/training/trainer.hpp"
@@ -200,6 +201,7 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
   agree(mesh.world(), [&] { check_profile(arguments, config, point ? point->state.step : 0); });
   tell_schedule(config, point ? point->state.config : Json::object(), console);
   // All that is read is read before anything is written.
+  const RunProducts products(config, point, mesh);
   const auto model = make_model(config.model.keys, mesh, config.train.precision, config.run.seed);
   Optimizer optimizer = make_optimizer(config, parameters(*model), mesh);
   if (point) {
@@ -208,6 +210,7 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
     load_from(config, {*model, optimizer}, mesh, console);
   }
   run.prepare();
+  products.keep();
   console.info(run_summary(config, *model, *in.train, mesh));
   tell_unknown_tokenizers(in, console);
   if (point) {
@@ -222,7 +225,8 @@ int train(const Arguments& arguments, const Inputs& in, Mesh& mesh, const Consol
                         .optimizer = optimizer,
                         .console = console,
                         .json = arguments.json(),
-                        .profile = arguments.integer("profile")};
+                        .profile = arguments.integer("profile"),
+                        .products = products.note()};
   // Outlives a failure: it may wait for ranks that end_ranks() ends.
   std::optional<Trainer> trainer;
   try {

@@ -49,6 +49,8 @@ Machine read_machine(const std::string& cpuinfo, const std::string& meminfo) {
   for (const auto& [key, value] : fields(cpuinfo)) {
     if (key == "processor") ++processors;
     if (key == "model name") machine.processor = value;
+    if (key == "cpu family") machine.family = value;
+    if (key == "model") machine.model = value;
     if (key == "physical id") socket = value;
     if (key == "core id") cores.emplace(socket, value);
     if (key != "flags" || !machine.instructions.empty()) continue;

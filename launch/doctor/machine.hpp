@@ -9,6 +9,7 @@ namespace weft {
 
 struct Machine {
   std::string processor;
+  std::string family, model;                 // numbers of its maker
   int cores = 0;                             // of the whole machine
   std::vector<std::string> instructions;     // of those that make a difference: avx2, amx ...
   std::int64_t memory = 0, free_memory = 0;  // bytes

@@ -32,6 +32,7 @@ constexpr std::chrono::seconds kLockPatience{5};
 
 bool is_staging(const std::string& name) {
   return name.starts_with(std::string(kConfigFile) + ".tmp-") ||
+         name.starts_with(std::string(kProductsFile) + ".tmp-") ||
          name.starts_with("metrics.jsonl.tmp-");
 }
 
@@ -143,7 +144,7 @@ void RunDirectory::forget_run() const {
 }
 
 void RunDirectory::forget_records() const {
-  for (const char* name : {"metrics.jsonl", "tensorboard"}) {
+  for (const char* name : {"metrics.jsonl", "tensorboard", kProductsFile}) {
     fs::remove_all(fs::path(config_.run.dir) / name);
   }
 }

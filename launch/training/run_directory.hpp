@@ -10,6 +10,9 @@
 
 namespace weft {
 
+// Which kernels multiply in this run, where a measured table says so; see run_products.hpp.
+inline constexpr const char* kProductsFile = "products.yaml";
+
 // Rank 0 keeps the directory locked, looks what is in it and decides; the other ranks are told, as
 // their view of a shared file system may be an older one. All calls are collective over the world
 // and fail on all ranks.

@@ -67,6 +67,7 @@ Trainer::Trainer(const TrainingJob& job, const std::optional<ResumePoint>& point
     state_.loss_scaler.emplace();
   }
   log_.emplace(config_, state_, job.mesh, job.console, job.json);
+  if (!job.products.empty()) log_->say(job.products);
   if (config_.train.cuda_graph && on_gpu(job.mesh) && !can_capture(job.mesh)) {
     log_->warn("train.cuda_graph is left out: ranks that share a GPU cannot capture their steps");
   }

@@ -32,7 +32,8 @@ struct TrainingJob {
   Optimizer& optimizer;  // of the model
   const Console& console;
   bool json;
-  std::int64_t profile = 0;  // steps to profile, on a CPU; 0: none
+  std::int64_t profile = 0;   // steps to profile, on a CPU; 0: none
+  std::string products = {};  // what is to be said of the kernels of products; may be ""
 };
 
 // All functions are collective over the world.

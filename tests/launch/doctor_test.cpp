@@ -109,12 +109,14 @@ TEST(OddRanks, AreThoseClearlyBelowTheMedian) {
 
 TEST(Machine, IsReadFromTheKernelsFiles) {
   const Machine m = read_machine(
-      "processor\t: 0\nmodel name\t: Some CPU\nphysical id\t: 0\ncore id\t\t: 0\n"
+      "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: Some CPU\nphysical id\t: "
+      "0\ncore id\t\t: 0\n"
       "flags\t\t: fpu avx2 avx512f amx_bf16\n\n"
       "processor\t: 1\nmodel name\t: Some CPU\nphysical id\t: 0\ncore id\t\t: 0\n\n"
       "processor\t: 2\nmodel name\t: Some CPU\nphysical id\t: 1\ncore id\t\t: 0\n",
       "MemTotal:       1000 kB\nMemAvailable:    250 kB\n");
   EXPECT_EQ(m.processor, "Some CPU");
+  EXPECT_EQ(m.family + "/" + m.model, "25/17");
   EXPECT_EQ(m.cores, 2);
   EXPECT_EQ(m.instructions, (std::vector<std::string>{"AVX2", "AVX-512", "AMX bf16"}));
   EXPECT_EQ(m.memory, 1024000);

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +22,10 @@ namespace weft {
 struct Workspace {
   std::filesystem::path path =
       std::filesystem::temp_directory_path() / ("weft-launch-test-" + std::to_string(getpid()));
-  Workspace() { std::filesystem::create_directories(path); }
+  Workspace() {
+    std::filesystem::create_directories(path);
+    setenv("XDG_CACHE_HOME", (path / "cache").c_str(), 1);  // what users remember is not for tests
+  }
   ~Workspace() { std::filesystem::remove_all(path); }
 };
 
@@ -100,6 +105,28 @@ inline std::map<std::int64_t, Json> read_metrics(const std::filesystem::path& ru
   }
   return lines;
 }
+
+// An environment variable of this program, and of what it starts, while this object lives.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name) {
+    if (const char* const before = std::getenv(name)) before_ = before;
+    setenv(name, value.c_str(), 1);
+  }
+  ~Variable() {
+    if (before_) {
+      setenv(name_, before_->c_str(), 1);
+    } else {
+      unsetenv(name_);
+    }
+  }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
 
 // mpirun with what tests need.
 inline std::string mpirun(int ranks) {

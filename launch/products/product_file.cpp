@@ -1,0 +1,224 @@
+// Product tables as YAML.
+#include "launch/products/product_file.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cstdlib>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/backend/work.hpp"
+#include "core/base/error.hpp"
+#include "launch/config/tree.hpp"
+#include "launch/config/values.hpp"
+#include "launch/doctor/machine.hpp"
+
+namespace weft {
+
+namespace {
+
+constexpr std::int64_t kFormat = 1;
+constexpr std::int64_t kMost = std::int64_t{1} << 40;  // of any number in the file
+
+// One map of the file, which has the keys that are asked for and no others.
+class Section {
+ public:
+  Section(const ConfigNode& node, std::string where) : node_(node), where_(std::move(where)) {
+    if (node.kind != ConfigNode::Kind::map) {
+      throw InputError(where_ + ": keys with values are expected here");
+    }
+  }
+
+  const ConfigNode& at(const std::string& key) {
+    known_.push_back(key);
+    const ConfigNode* found = node_.find(key);
+    if (found == nullptr) throw InputError(fmt::format("{}: {} is missing", where_, key));
+    return *found;
+  }
+
+  std::string text(const std::string& key) {
+    const ConfigNode& n = at(key);
+    if (n.kind != ConfigNode::Kind::scalar) refuse(n, key, "a text");
+    return n.text;
+  }
+
+  std::int64_t number(const std::string& key, std::int64_t least = 1) {
+    const std::string digits = text(key);
+    std::int64_t value = 0;
+    const char* const end = digits.data() + digits.size();
+    const auto [stop, error] = std::from_chars(digits.data(), end, value);
+    if (error != std::errc() || stop != end || value < least || value > kMost) {
+      refuse(at(key), key, fmt::format("a whole number from {} on", least));
+    }
+    return value;
+  }
+
+  // One of the values, by the names that `name_of_value` gives them.
+  template <class Values, class Name>
+  auto choice(const std::string& key, const Values& values, const Name& name_of_value) {
+    std::vector<std::string> names;
+    for (const auto& value : values) names.emplace_back(name_of_value(value));
+    return *(std::begin(values) + static_cast<std::ptrdiff_t>(read_choice(at(key), key, names)));
+  }
+
+  void check_no_others() const {
+    for (const auto& [key, value] : node_.entries) {
+      if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
+        throw InputError(fmt::format("{}: unknown key '{}'", value.where, key));
+      }
+    }
+  }
+
+  [[noreturn]] static void refuse(const ConfigNode& n, const std::string& key,
+                                  const std::string& wanted) {
+    throw InputError(fmt::format("{}: {}: {} is expected", n.where, key, wanted));
+  }
+
+ private:
+  const ConfigNode& node_;
+  std::string where_;
+  std::vector<std::string> known_;
+};
+
+struct Layout {
+  bool transpose_a, transpose_b;
+};
+constexpr Layout kLayouts[] = {{false, false}, {false, true}, {true, false}, {true, true}};
+
+ProductClass class_in(Section& entry) {
+  const auto layout = entry.choice("product", kLayouts, [](const Layout& l) {
+    return work::product_name(l.transpose_a, l.transpose_b);
+  });
+  const DType dtypes[] = {DType::f32, DType::bf16};
+  const bool flags[] = {false, true};
+  ProductClass product{
+      .dtype = entry.choice("dtype", dtypes, [](DType t) { return name_of(t); }),
+      .transpose_a = layout.transpose_a,
+      .transpose_b = layout.transpose_b,
+      .b_is_weight = entry.choice("weight", flags, [](bool f) { return f ? "true" : "false"; }),
+      .m = entry.number("m"),
+      .n = entry.number("n"),
+      .k = entry.number("k")};
+  const std::pair<const char*, std::int64_t> sizes[] = {
+      {"m", product.m}, {"n", product.n}, {"k", product.k}};
+  for (const auto& [key, size] : sizes) {
+    if (size_class(size) == size) continue;
+    Section::refuse(entry.at(key), key,
+                    fmt::format("the least size of a class, such as {},", size_class(size)));
+  }
+  return product;
+}
+
+void add_entry(ProductFile& file, const ConfigNode& node, bool measured_here) {
+  Section entry(node, node.where);
+  const ProductClass product = class_in(entry);
+  const ProductKernel kernel =
+      entry.choice("kernel", kProductKernels, [](ProductKernel k) { return name_of(k); });
+  entry.check_no_others();
+  const std::vector<ProductKernel> possible = product_kernels(product);
+  if (measured_here && std::count(possible.begin(), possible.end(), kernel) == 0) {
+    throw InputError(fmt::format("{}: kernel: {} does not compute such products on this CPU",
+                                 entry.at("kernel").where, name_of(kernel)));
+  }
+  if (!file.table.emplace(product, kernel).second) {
+    throw InputError(node.where + ": the same product is there twice");
+  }
+}
+
+ProductFile file_in(const std::string& yaml, const std::string& origin) {
+  const ConfigNode root = parse_config_tree(yaml, origin);
+  Section top(root, origin);
+  if (top.number("format") != kFormat) {
+    Section::refuse(top.at("format"), "format", std::to_string(kFormat));
+  }
+  ProductFile file{
+      .cpu = top.text("cpu"),
+      .threads = static_cast<int>(std::min<std::int64_t>(top.number("threads"), 1 << 20)),
+      .table = {}};
+  const std::int64_t count = top.number("count", 0);
+  const ConfigNode& products = top.at("products");
+  top.check_no_others();
+  if (products.kind != ConfigNode::Kind::list) Section::refuse(products, "products", "a list");
+  const bool measured_here = file.cpu == this_cpu();
+  for (const ConfigNode& node : products.items) add_entry(file, node, measured_here);
+  if (static_cast<std::int64_t>(products.items.size()) != count) {
+    throw InputError(fmt::format("{}: products: {} of {} are there: the file is not whole",
+                                 products.where, products.items.size(), count));
+  }
+  return file;
+}
+
+const char* instructions() {
+  if (cpu_has_amx()) return "AMX";
+  if (cpu_has_bf16()) return "AVX-512 bf16";
+  return cpu_has_avx512() ? "AVX-512" : "no AVX-512";
+}
+
+// Letters and digits in lower case, all else as single dashes.
+std::string file_name_of(const std::string& text) {
+  std::string name;
+  for (const char c : text) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
+      name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    } else if (!name.empty() && name.back() != '-') {
+      name += '-';
+    }
+  }
+  while (name.ends_with('-')) name.pop_back();
+  return name;
+}
+
+}  // namespace
+
+std::string to_yaml(const ProductFile& file) {
+  std::string yaml = fmt::format(
+      "# Which kernel multiplies fastest, as weft doctor --products measured it. A size stands "
+      "for\n"
+      "# those from it to below the next of 1, 2, 3, 4, 6, 8, 12, 16, 24 ...\n"
+      "format: {}\ncpu: {}\nthreads: {}\ncount: {}\nproducts:{}\n",
+      kFormat, yaml_value(Json(file.cpu)), file.threads, file.table.size(),
+      file.table.empty() ? " []" : "");
+  for (const auto& [p, kernel] : file.table) {
+    yaml +=
+        fmt::format("  - {{product: {}, dtype: {}, weight: {}, m: {}, n: {}, k: {}, kernel: {}}}\n",
+                    work::product_name(p.transpose_a, p.transpose_b), name_of(p.dtype),
+                    p.b_is_weight, p.m, p.n, p.k, name_of(kernel));
+  }
+  return yaml;
+}
+
+ProductFile product_file_from(const std::string& yaml, const std::string& origin,
+                              const std::string& hint) {
+  try {
+    return file_in(yaml, origin);
+  } catch (const InputError& e) {
+    throw InputError(e.what(), e.hint().empty() ? hint : fmt::format("{}; or {}", e.hint(), hint));
+  }
+}
+
+std::string this_cpu() {
+  const Machine machine = this_machine();
+  return fmt::format("{}{}, {}", machine.processor.empty() ? "a CPU" : machine.processor,
+                     machine.family.empty()
+                         ? ""
+                         : fmt::format(", family {} model {}", machine.family, machine.model),
+                     instructions());
+}
+
+std::optional<std::filesystem::path> remembered_products(const std::string& cpu, int threads) {
+  const auto variable = [](const char* name) -> std::filesystem::path {
+    const char* const value = std::getenv(name);
+    return value == nullptr ? "" : value;
+  };
+  std::filesystem::path cache = variable("XDG_CACHE_HOME");
+  if (!cache.is_absolute()) {  // as its specification wants it
+    const std::filesystem::path home = variable("HOME");
+    if (home.empty()) return std::nullopt;
+    cache = home / ".cache";
+  }
+  return cache / "weft" / fmt::format("products-{}-threads-{}.yaml", file_name_of(cpu), threads);
+}
+
+}  // namespace weft
