@@ -15,7 +15,7 @@ namespace weft {
 namespace {
 
 constexpr int kRounds = 3;  // moments at which a product is measured: disturbances come in bursts
-constexpr double kSecondsOfRound = 0.05;
+constexpr double kSecondsOfRound = 0.03;
 // Of the work of all products; a class with less is left to the rule, for its time is noise.
 constexpr double kLeastShare = 1e-3;
 

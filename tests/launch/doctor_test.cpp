@@ -93,6 +93,29 @@ TEST(Doctor, HasNoColumnOfPeaksThatNobodyKnows) {
                                       "memory  1 GB/s    50% of 2 GB/s  1 MB"}));
 }
 
+TEST(Doctor, PrintsTheProductsWithWhatEachKernelReaches) {
+  const auto times = [](ProductKernel kernel, double seconds) {
+    return KernelTimes{.kernel = kernel, .seconds = {seconds, seconds, seconds}};
+  };
+  MeasuredProduct product{.call = {}, .calls = 12, .times = {}};
+  product.call.shape = {.m = 1000, .n = 500, .k = 100, .dtype = DType::bf16};
+  product.call.shape.b_column = 100;
+  product.times = {times(ProductKernel::onednn, 1e-3), times(ProductKernel::bf16_tiles, 8e-4)};
+  product.by_rule = ProductKernel::onednn;
+  product.chosen = ProductKernel::bf16_tiles;
+  product.peak = 250e9;
+  EXPECT_EQ(lines_of(std::vector<MeasuredProduct>{product}),
+            (std::vector<std::string>{
+                "product       dtype  size              calls  onednn  onednn_packed  bf16_tiles  "
+                "of the peak  other / rule  rule    chosen",
+                "matmul A B^T  bf16   1000 x 500 x 100  12     100.0                  125.0       "
+                "50%          1.250         onednn  bf16_tiles"}));
+  const Json json = json_of(product);
+  EXPECT_EQ(json["size"], "1000 x 500 x 100");
+  EXPECT_NEAR(json["flops_per_second"]["bf16_tiles"].get<double>(), 1.25e11, 1e3);
+  EXPECT_EQ(json["chosen"], "bf16_tiles");
+}
+
 TEST(Doctor, TellsWhatIsThereBeforeItTellsThatTheDeviceIsNot) {
   const ProgramResult r = run_shell("CUDA_VISIBLE_DEVICES= $WEFT doctor --gpu --device cuda");
   EXPECT_EQ(r.status, 2);
