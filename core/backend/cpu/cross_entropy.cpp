@@ -4,9 +4,7 @@
 #include <vector>
 
 #include "core/backend/cpu/cpu_backend.hpp"
-#include "core/backend/cpu/float_rows.hpp"
-#include "core/backend/cpu/sums.hpp"
-#include "core/backend/fast_math.hpp"
+#include "core/backend/cpu/loops.hpp"
 
 namespace weft {
 
@@ -32,45 +30,19 @@ struct LogSum {
   }
 };
 
-// One pass over a row, in blocks that stay in the first-level cache between maximum and sum.
-template <class T>
-LogSum log_sum(const T* row, std::int64_t columns) {
-  Scratch<T> scratch(kBlock);
-  LogSum total;
-  for_blocks(0, columns, [&](std::int64_t begin, std::int64_t n) {
-    const float* const x = load_row(row + begin, scratch, n);
-    float maximum = -kInfinity;
-#pragma omp simd reduction(max : maximum)
-    for (std::int64_t c = 0; c < n; ++c) maximum = x[c] > maximum ? x[c] : maximum;
-    LogSum part{maximum, 0};
-    const float origin = part.origin();
-    part.sum = sum_terms<float>(n, [x, origin](std::int64_t c) { return fast_exp(x[c] - origin); });
-    total.add(part);
-  });
-  return total;
-}
-
 }  // namespace
+
+}  // namespace weft
+
+#define WEFT_KERNELS "core/backend/cpu/cross_entropy.inc"
+#include "core/backend/cpu/simd/for_each_level.inc"
+
+namespace weft {
 
 void CpuBackend::cross_entropy_parts(Tensor& parts_N3, const Tensor& logits_NV,
                                      const Tensor& targets_N, std::int64_t first_column) {
-  const std::int64_t rows = targets_N.numel(), columns = logits_NV.shape().last();
-  const std::int32_t* const target = targets_N.data<std::int32_t>();
-  float* const parts = parts_N3.data<float>();
-  with_compute_type(logits_NV.dtype(), "cross_entropy", [&]<class T>(T) {
-    const T* const logits = logits_NV.data<T>();
-    parallel_ranges(rows, columns, [=](std::int64_t first, std::int64_t last) {
-      for (std::int64_t n = first; n < last; ++n) {
-        const T* const row = logits + n * columns;
-        const LogSum all = target[n] < 0 ? LogSum{} : log_sum(row, columns);
-        const std::int64_t c = target[n] - first_column;
-        parts[3 * n] = all.maximum;
-        parts[3 * n + 1] = all.sum;
-        parts[3 * n + 2] =
-            target[n] >= 0 && c >= 0 && c < columns ? static_cast<float>(row[c]) : -kInfinity;
-      }
-    });
-  });
+  for_this_cpu(baseline::cross_entropy_parts, avx512::cross_entropy_parts)(parts_N3, logits_NV,
+                                                                           targets_N, first_column);
 }
 
 void CpuBackend::cross_entropy_join(Tensor& sums, Tensor& lse_N, const Tensor& parts_tN3,
@@ -115,36 +87,8 @@ void CpuBackend::cross_entropy_join(Tensor& sums, Tensor& lse_N, const Tensor& p
 void CpuBackend::cross_entropy_backward(Tensor& dlogits, const Tensor& logits_NV,
                                         const Tensor& targets_N, const Tensor& lse_N,
                                         const Tensor& scale, std::int64_t first_column) {
-  const std::int64_t rows = targets_N.numel(), columns = logits_NV.shape().last();
-  const std::int32_t* const target = targets_N.data<std::int32_t>();
-  const float *const lse = lse_N.data<float>(), factor = scale.data<float>()[0];
-  with_compute_type(logits_NV.dtype(), "cross_entropy", [&]<class T>(T) {
-    T* const pd = dlogits.data<T>();
-    const T* const logits = logits_NV.data<T>();
-    parallel_ranges(rows, columns, [=](std::int64_t first, std::int64_t last) {
-      Scratch<T> scratch(kBlock);
-      for (std::int64_t n = first; n < last; ++n) {
-        T* const d = pd + n * columns;
-        if (target[n] < 0) {
-          std::fill_n(d, columns, T(0.0F));
-          continue;
-        }
-        const T* const row = logits + n * columns;
-        const float shift = lse[n];
-        const std::int64_t c = target[n] - first_column;
-        const bool here = c >= 0 && c < columns;
-        const float at_target = here ? fast_exp(static_cast<float>(row[c]) - shift) - 1 : 0;
-        for_blocks(0, columns, [&](std::int64_t begin, std::int64_t count) {
-          const float* const x = load_row(row + begin, scratch, count);
-          float* const out = open_row(d + begin, scratch);
-#pragma omp simd
-          for (std::int64_t i = 0; i < count; ++i) out[i] = fast_exp(x[i] - shift) * factor;
-          store_row(d + begin, out, count);
-        });
-        if (here) store(d[c], at_target * factor);
-      }
-    });
-  });
+  for_this_cpu(baseline::cross_entropy_backward, avx512::cross_entropy_backward)(
+      dlogits, logits_NV, targets_N, lse_N, scale, first_column);
 }
 
 }  // namespace weft

@@ -89,5 +89,52 @@ TEST_F(CpuLevels, AgreeOnActivations) {
   }
 }
 
+TEST_F(CpuLevels, AgreeOnNorms) {
+  for (const float p : {0.0F, 0.3F}) {
+    expect_equal_levels([p](const Case& c) {
+      const Dropout dropout{.p = p, .key = {.seed = 8, .step = 2}, .first_element = 3};
+      const Tensor x = c.special(1), residual = c.random(2), dy = c.special(3);
+      const Tensor gamma = c.random_row(4), beta = c.random_row(5), bias = c.random_row(6);
+      Tensor y = c.empty(), sum = c.empty(), mean = make_empty({c.rows}), rstd = empty_like(mean);
+      Tensor dx = c.empty(), dsum = c.empty(), dgamma = make_empty({c.columns});
+      Tensor dbeta = empty_like(dgamma), dbias = empty_like(dgamma);
+      test_backend().residual_norm_forward(y, sum, mean, rstd,
+                                           {.x = x,
+                                            .bias = bias,
+                                            .residual = residual,
+                                            .gamma = gamma,
+                                            .beta = beta,
+                                            .dropout = dropout});
+      test_backend().residual_norm_backward(dx, dsum, dbias, dgamma, dbeta, dy, sum, mean, rstd,
+                                            gamma, dropout);
+      Tensor plain = c.empty(), plain_mean = empty_like(mean), plain_rstd = empty_like(mean);
+      Tensor plain_dx = c.empty(), plain_dgamma = empty_like(dgamma);
+      Tensor plain_dbeta = empty_like(dgamma), dropped = c.empty();
+      test_backend().layer_norm_forward(plain, plain_mean, plain_rstd, x, gamma, beta, 1e-5F);
+      test_backend().layer_norm_backward(plain_dx, plain_dgamma, plain_dbeta, dy, x, plain_mean,
+                                         plain_rstd, gamma);
+      test_backend().dropout(dropped, x, dropout);
+      return std::vector{y,       sum,      mean,         rstd,       dx,         dsum,
+                         dbias,   dgamma,   dbeta,        plain,      plain_mean, plain_rstd,
+                         dropped, plain_dx, plain_dgamma, plain_dbeta};
+    });
+  }
+}
+
+TEST_F(CpuLevels, AgreeOnCrossEntropy) {
+  expect_equal_levels([](const Case& c) {
+    std::vector<std::int32_t> ids;
+    for (std::int64_t n = 0; n < c.rows; ++n)
+      ids.push_back(static_cast<std::int32_t>(n % 4 == 3 ? -1 : n * 7 % c.columns));
+    const Tensor logits = c.special(1), targets = make_indices(ids);
+    Tensor parts = make_empty({c.rows, 3}), lse = make_empty({c.rows}), sums = make_empty({2});
+    Tensor dlogits = c.empty();
+    test_backend().cross_entropy_parts(parts, logits, targets, 0);
+    test_backend().cross_entropy_join(sums, lse, parts, targets);
+    test_backend().cross_entropy_backward(dlogits, logits, targets, lse, to_tensor({0.5F}, {1}), 0);
+    return std::vector{parts, lse, dlogits};
+  });
+}
+
 }  // namespace
 }  // namespace weft
