@@ -11,7 +11,7 @@
 
 #include <immintrin.h>
 
-#include "core/backend/cpu/float_rows.hpp"
+#include "core/backend/cpu/blocks.hpp"
 
 namespace weft {
 

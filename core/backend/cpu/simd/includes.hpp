@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/backend/backend.hpp"
+#include "core/backend/cpu/blocks.hpp"
 #include "core/backend/cpu/loops.hpp"
 #include "core/backend/cpu/simd/level.hpp"
 #include "core/backend/fast_math.hpp"
