@@ -1,5 +1,7 @@
 // Filling, copying with conversion, sums and multiples. All are bound by memory: each thread moves
 // a pack of elements at a time, 16 bytes of the widest type.
+#include <algorithm>
+
 #include "core/backend/cuda/cuda_backend.hpp"
 #include "core/backend/cuda/device_math.cuh"
 #include "core/backend/cuda/dispatch.hpp"
@@ -12,11 +14,16 @@ namespace {
 
 constexpr int kBlock = 256;
 
+// x = value: the `head` elements before the first multiple of 16 bytes one by one, then packs.
 template <class T>
-__global__ void fill_kernel(T* x, T value, std::int64_t n) {
-  const std::int64_t step = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step)
-    x[i] = value;
+__global__ void fill_kernel(T* x, T value, std::int64_t head, std::int64_t n) {
+  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (thread < head) x[thread] = value;
+  for_packs<kPackSize<T>>(n - head, [=]<int K>(std::integral_constant<int, K>, std::int64_t i) {
+    Pack<T, K> pack;
+    for (T& e : pack.v) e = value;
+    *reinterpret_cast<Pack<T, K>*>(x + head + i) = pack;
+  });
 }
 
 // y = alpha x, converted.
@@ -46,8 +53,10 @@ template <class T>
 void fill_with(Tensor& x, T value, cudaStream_t stream) {
   const std::int64_t n = x.numel();
   if (n == 0) return;
-  WEFT_LAUNCH((fill_kernel<T>), blocks_for(n, kBlock), kBlock, 0, stream, static_cast<T*>(x.raw()),
-              value, n);
+  const auto behind = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(x.raw()) % 16);
+  const std::int64_t head = (16 - behind) % 16 / static_cast<std::int64_t>(sizeof(T));
+  WEFT_LAUNCH((fill_kernel<T>), blocks_for(n, kBlock * kPackSize<T>), kBlock, 0, stream,
+              static_cast<T*>(x.raw()), value, std::min(head, n), n);
 }
 
 void scale_into(Tensor& y, const Tensor& x, float alpha, std::string_view kernel,

@@ -17,6 +17,24 @@ TEST(Elementwise, FillsEveryType) {
   }
 }
 
+// Parts that begin and end anywhere, with packs of 16 bytes in them and without.
+TEST(Elementwise, FillsAPartAlone) {
+  for (const DType dtype :
+       {DType::f32, DType::bf16, DType::f16, DType::i32, DType::u8, DType::f64}) {
+    for (const std::int64_t first : {0, 1, 3, 9, 17}) {
+      for (const std::int64_t count : {1, 2, 15, 16, 40, 9001}) {
+        Tensor x = make_empty({first + count + 5}, dtype);
+        test_backend().fill(x, 2);
+        Tensor part = x.slice_flat(first, {count});
+        test_backend().fill(part, 5);
+        std::vector<double> expected(static_cast<std::size_t>(x.numel()), 2);
+        std::fill_n(expected.begin() + first, count, 5);
+        EXPECT_TRUE(close(x, expected, 0)) << name_of(dtype) << ": " << count << " at " << first;
+      }
+    }
+  }
+}
+
 TEST(Elementwise, CopiesBetweenFloatingTypes) {
   const std::vector<float> values = {0.0F,  -0.0F,  1.0F,        -2.5F, 0.1F, 3.14159274F, 65504.0F,
                                      1e-8F, 1e-40F, 1.00390625F, 1e38F, kInf, -kInf};
