@@ -214,23 +214,30 @@ std::vector<AdamTensors> weights(DType dtype) {
   return all;
 }
 
+// LAMB's, of each.
+Tensor squares_of(const std::vector<AdamTensors>& all) {
+  return Tensor({static_cast<std::int64_t>(all.size()), 2}, DType::f64, options.device);
+}
+
 const std::vector<Case> kOptimizerPasses = {
     {"adamw",
      [](const Shapes& s) -> Call {
        return [all = weights(s.dtype)](Backend& b) { b.adamw(all, {.lr = 1e-4F}); };
      }},
-    {"lamb direction",
+    {"lamb moments",
      [](const Shapes& s) -> Call {
        if (s.dtype != DType::f32) return {};
-       return [all = weights(s.dtype)](Backend& b) mutable {
-         for (AdamTensors& p : all) b.lamb_direction(p.g, p, {.lr = 1e-4F});
+       const std::vector<AdamTensors> all = weights(s.dtype);
+       return [all, squares = squares_of(all)](Backend& b) mutable {
+         b.lamb_moments(squares, all, {.lr = 1e-4F});
        };
      }},
     {"lamb apply",
      [](const Shapes& s) -> Call {
-       return [all = weights(s.dtype)](Backend& b) {
-         for (const AdamTensors& p : all) b.lamb_apply(p, p.g, {}, 1e-4F);
-       };
+       const std::vector<AdamTensors> all = weights(s.dtype);
+       Tensor squares = squares_of(all);
+       backend(squares).fill(squares, 1);
+       return [all, squares](Backend& b) { b.lamb_apply(all, squares, {.lr = 1e-4F}); };
      }},
     {"squared norms",
      [](const Shapes& s) -> Call {

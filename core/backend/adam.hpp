@@ -1,4 +1,4 @@
-// Adam's arithmetic for one element, the same on CPU and CUDA.
+// Adam's and LAMB's arithmetic, the same on CPU and CUDA.
 #pragma once
 
 #include <cmath>
@@ -27,8 +27,18 @@ struct Adam {
     const float g = gradient * grad_scale;
     m = beta1 * m + rest1 * g;
     v = beta2 * v + rest2 * (g * g);
+    return direction(m, v);
+  }
+
+  WEFT_HOST_DEVICE float direction(float m, float v) const {
     return m * inverse1 / (std::sqrt(v) * inverse_root2 + eps);
   }
 };
+
+// LAMB's lr |w| / |u|, or lr where either norm is 0.
+WEFT_HOST_DEVICE inline float lamb_rate(float lr, double w_squares, double u_squares) {
+  const double ratio = w_squares > 0 && u_squares > 0 ? std::sqrt(w_squares / u_squares) : 1;
+  return static_cast<float>(double{lr} * ratio);
+}
 
 }  // namespace weft

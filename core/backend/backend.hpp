@@ -205,12 +205,14 @@ class Backend {
 
   // ---- optimizers ------------------------------------------------------------------------------
   virtual void adamw(std::span<const AdamTensors> parameters, const AdamArgs& args) = 0;
-  // LAMB, first half: m, v updated, u = update direction (weight decay included). u may be g.
-  virtual void lamb_direction(Tensor& u, const AdamTensors& parameter, const AdamArgs& args) = 0;
-  // LAMB, second half: w -= lr ratio u, with ratio = |w| / |u| from their squares, f64 [2]; 1 where
-  // either is 0, and when squares is empty.
-  virtual void lamb_apply(const AdamTensors& parameter, const Tensor& u, const Tensor& squares,
-                          float lr) = 0;
+  // LAMB, first half: m, v updated; squares f64 [n, 2], |w|^2 and |u|^2 of each of n parameters,
+  // u being the direction that m and v give now, with the decay.
+  virtual void lamb_moments(Tensor& squares, std::span<const AdamTensors> parameters,
+                            const AdamArgs& args) = 0;
+  // LAMB, second half: w -= lr ratio u, u made again and ratio = |w| / |u|, 1 where either is 0. No
+  // gradient is read.
+  virtual void lamb_apply(std::span<const AdamTensors> parameters, const Tensor& squares,
+                          const AdamArgs& args) = 0;
 };
 
 // The backend of a device; created at first use, lives as long as the process.

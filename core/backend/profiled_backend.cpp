@@ -278,18 +278,18 @@ void ProfiledBackend::adamw(std::span<const AdamTensors> parameters, const AdamA
       [&] { return work::adamw(parameters); });
 }
 
-void ProfiledBackend::lamb_direction(Tensor& u, const AdamTensors& parameter,
-                                     const AdamArgs& args) {
+void ProfiledBackend::lamb_moments(Tensor& squares, std::span<const AdamTensors> parameters,
+                                   const AdamArgs& args) {
   timed(
-      "lamb direction", DType::f32, [&] { inner_.lamb_direction(u, parameter, args); },
-      [&] { return work::lamb_direction(u, parameter); });
+      "lamb moments", DType::f32, [&] { inner_.lamb_moments(squares, parameters, args); },
+      [&] { return work::lamb_moments(parameters); });
 }
 
-void ProfiledBackend::lamb_apply(const AdamTensors& parameter, const Tensor& u,
-                                 const Tensor& squares, float lr) {
+void ProfiledBackend::lamb_apply(std::span<const AdamTensors> parameters, const Tensor& squares,
+                                 const AdamArgs& args) {
   timed(
-      "lamb apply", DType::f32, [&] { inner_.lamb_apply(parameter, u, squares, lr); },
-      [&] { return work::lamb_apply(parameter, u); });
+      "lamb apply", DType::f32, [&] { inner_.lamb_apply(parameters, squares, args); },
+      [&] { return work::lamb_apply(parameters); });
 }
 
 }  // namespace weft

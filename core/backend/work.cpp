@@ -89,10 +89,20 @@ Work adamw(std::span<const AdamTensors> parameters) {
   return w;
 }
 
-Work lamb_direction(const Tensor& u, const AdamTensors& p) {
-  return pass({&u, &p.w, &p.m, &p.m, &p.v, &p.v, &p.g});
+Work lamb_moments(std::span<const AdamTensors> parameters) {
+  Work w;
+  for (const AdamTensors& p : parameters) {
+    w.bytes += pass({&p.w, &p.m, &p.m, &p.v, &p.v, &p.g}).bytes;
+  }
+  return w;
 }
 
-Work lamb_apply(const AdamTensors& p, const Tensor& u) { return pass({&p.w, &p.w, &u, &p.copy}); }
+Work lamb_apply(std::span<const AdamTensors> parameters) {
+  Work w;
+  for (const AdamTensors& p : parameters) {
+    w.bytes += pass({&p.w, &p.w, &p.m, &p.v, &p.copy}).bytes;
+  }
+  return w;
+}
 
 }  // namespace weft::work

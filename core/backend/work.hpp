@@ -39,7 +39,7 @@ Work gather_rows(const Tensor& y, const Tensor& index);
 Work scatter_add_rows(const Tensor& dx, const Tensor& dy, const Tensor& index);
 
 Work adamw(std::span<const AdamTensors> parameters);
-Work lamb_direction(const Tensor& u, const AdamTensors& parameter);
-Work lamb_apply(const AdamTensors& parameter, const Tensor& u);
+Work lamb_moments(std::span<const AdamTensors> parameters);
+Work lamb_apply(std::span<const AdamTensors> parameters);
 
 }  // namespace weft::work

@@ -1,7 +1,6 @@
 // AdamW and LAMB.
 #include "core/optim/optimizer.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.hpp"
@@ -15,11 +14,6 @@ Tensor zeros(const Shape& shape, Device device) {
   Tensor x(shape, DType::f32, device);
   backend(x).fill(x, 0);
   return x;
-}
-
-Tensor largest_like(const std::vector<Tensor>& tensors) {
-  const auto smaller = [](const Tensor& a, const Tensor& b) { return a.numel() < b.numel(); };
-  return empty_like(*std::max_element(tensors.begin(), tensors.end(), smaller));
 }
 
 }  // namespace
@@ -69,41 +63,28 @@ void Optimizer::step(const std::vector<Tensor>& gradients, const OptimizerStep& 
 // Source: You et al., "Large batch optimization for deep learning: training BERT in 76 minutes",
 // ICLR 2020; the exceptions are those of the code published with it.
 void Optimizer::lamb(const std::vector<AdamTensors>& all, const AdamArgs& args) {
-  Backend& device = backend(w_[0]);
-  const Tensor scratch = largest_like(w_);
-  const auto direction = [&](std::size_t i, const AdamArgs& a) {
-    Tensor u = scratch.slice_flat(0, w_[i].shape());
-    device.lamb_direction(u, all[i], a);
-    return u;
-  };
-  // |w|^2 and |u|^2 of each parameter that has a ratio, those of cut ones first.
-  std::vector<Tensor> squares(all.size());
-  Tensor list({2 * static_cast<std::int64_t>(all.size())}, DType::f64, w_[0].device());
-  std::int64_t used = 0;
-  for (const bool cut : {true, false}) {
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      const Parameter& p = *parameters_[i].parameter;
-      if ((p.shard.dim >= 0) != cut) continue;
-      const Tensor u = direction(i, args);
-      if (!p.decay) continue;
-      squares[i] = list.narrow(used, 2);
-      used += 2;
-      const Tensor pair[] = {w_[i], u};
-      device.squared_norms(squares[i], pair);
-    }
-    if (cut && options_.sum_over_tensor_ranks) {
-      Tensor of_parts = list.narrow(0, used);
-      options_.sum_over_tensor_ranks(of_parts);
-    }
-  }
-
-  // A second pass over finished moments costs less than memory for the directions of all
-  // parameters.
-  AdamArgs finished = args;
-  finished.beta1 = finished.beta2 = 1;
+  // Those that have a ratio, first the ones that are cut over tensor ranks; then the others.
+  std::vector<AdamTensors> ordered, whole, others;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    device.lamb_apply(all[i], direction(i, finished), squares[i], args.lr);
+    const Parameter& p = *parameters_[i].parameter;
+    (!p.decay ? others : p.shard.dim >= 0 ? ordered : whole).push_back(all[i]);
   }
+  const auto cut = static_cast<std::int64_t>(ordered.size());
+  ordered.insert(ordered.end(), whole.begin(), whole.end());
+  const auto with_ratio = static_cast<std::int64_t>(ordered.size());
+  ordered.insert(ordered.end(), others.begin(), others.end());
+
+  Backend& device = backend(w_[0]);
+  const auto n = static_cast<std::int64_t>(ordered.size());
+  Tensor squares({n, 2}, DType::f64, w_[0].device());
+  device.lamb_moments(squares, ordered, args);
+  if (options_.sum_over_tensor_ranks) {
+    Tensor of_parts = squares.narrow(0, cut);
+    options_.sum_over_tensor_ranks(of_parts);
+  }
+  Tensor of_others = squares.narrow(with_ratio, n - with_ratio);
+  device.fill(of_others, 0);
+  device.lamb_apply(ordered, squares, args);
 }
 
 std::vector<std::pair<std::string, std::vector<Tensor>>> Optimizer::state() const {

@@ -61,9 +61,10 @@ class CpuBackend final : public Backend {
   void sum_rows(Tensor& y_C, const Tensor& x_NC) override;
   void squared_norms(Tensor& sums, std::span<const Tensor> xs) override;
   void adamw(std::span<const AdamTensors> parameters, const AdamArgs& args) override;
-  void lamb_direction(Tensor& u, const AdamTensors& parameter, const AdamArgs& args) override;
-  void lamb_apply(const AdamTensors& parameter, const Tensor& u, const Tensor& squares,
-                  float lr) override;
+  void lamb_moments(Tensor& squares, std::span<const AdamTensors> parameters,
+                    const AdamArgs& args) override;
+  void lamb_apply(std::span<const AdamTensors> parameters, const Tensor& squares,
+                  const AdamArgs& args) override;
 
  private:
   struct OneDnn;  // compiled products and packed weights; onednn_state.hpp

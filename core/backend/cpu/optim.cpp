@@ -1,15 +1,24 @@
-// Optimizer updates: one pass over the state per step, the copy in the compute dtype written on the
-// way.
-#include <cmath>
+// Optimizer updates: as few passes over the state per step as the formulas allow, the copy in the
+// compute dtype written on the way.
+#include <algorithm>
+#include <array>
+#include <vector>
 
 #include "core/backend/adam.hpp"
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cpu/loops.hpp"
 #include "core/backend/cpu/past_caches.hpp"
+#include "core/backend/cpu/sums.hpp"
 
 namespace weft {
 
 namespace {
+
+std::size_t bytes_of_weights(std::span<const AdamTensors> parameters) {
+  std::size_t bytes = 0;
+  for (const AdamTensors& p : parameters) bytes += p.w.bytes();
+  return bytes;
+}
 
 // Updates w by parts: update(first, last) does elements [first, last) of p.w, whose copy in the
 // compute dtype is written while they are in the first-level cache.
@@ -41,14 +50,13 @@ void update_weights(const AdamTensors& p, std::string_view kernel, bool streams,
 // Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
 void CpuBackend::adamw(std::span<const AdamTensors> parameters, const AdamArgs& args) {
   const Adam adam(args);
-  std::size_t bytes = 0;
-  for (const AdamTensors& p : parameters) bytes += 4 * p.w.bytes();
+  const bool streams = is_beyond_caches(4 * bytes_of_weights(parameters));
   for (const AdamTensors& p : parameters) {
     float *pw = p.w.data<float>(), *pm = p.m.data<float>(), *pv = p.v.data<float>();
     const float* pg = p.g.data<float>();
     // Not w * (1 - lr decay): that factor, so near 1, would round away percents of the decay.
     const float lr = args.lr, decay = args.lr * p.weight_decay;
-    update_weights(p, "adamw", is_beyond_caches(bytes), [=](std::int64_t first, std::int64_t last) {
+    update_weights(p, "adamw", streams, [=](std::int64_t first, std::int64_t last) {
 #pragma omp simd
       for (std::int64_t i = first; i < last; ++i)
         pw[i] -= lr * adam(pm[i], pv[i], pg[i]) + decay * pw[i];
@@ -56,34 +64,70 @@ void CpuBackend::adamw(std::span<const AdamTensors> parameters, const AdamArgs& 
   }
 }
 
-// u = Adam's direction + weight_decay w.
+namespace {
+
+// m and v updated. Returns |w|^2 and |u|^2, summed by chunks whose u stays in the first-level
+// cache.
+std::array<double, 2> update_moments(const AdamTensors& p, const Adam& adam) {
+  float *const m = p.m.data<float>(), *const v = p.v.data<float>();
+  const float *const w = p.w.data<float>(), *const g = p.g.data<float>();
+  const float decay = p.weight_decay;
+  const std::int64_t n = p.w.numel();
+  const std::int64_t chunks = (n + kSquaresChunk - 1) / kSquaresChunk;
+  std::vector<std::array<double, 2>> parts(static_cast<std::size_t>(chunks));
+  parallel_ranges(chunks, kSquaresChunk, [=, part = parts.data()](std::int64_t f, std::int64_t l) {
+    std::array<float, kSquaresChunk> u;
+    for (std::int64_t chunk = f; chunk < l; ++chunk) {
+      const std::int64_t first = chunk * kSquaresChunk, count = std::min(kSquaresChunk, n - first);
+#pragma omp simd
+      for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t k = first + i;
+        u[i] = adam(m[k], v[k], g[k]) + decay * w[k];
+      }
+      part[chunk] = {sum_of_squares(w + first, count), sum_of_squares(u.data(), count)};
+    }
+  });
+  std::array<double, 2> sums = {};
+  for (const auto& [w_squares, u_squares] : parts) {
+    sums[0] += w_squares;
+    sums[1] += u_squares;
+  }
+  return sums;
+}
+
+}  // namespace
+
+// Of u = Adam's direction + weight_decay w only the norm is kept. lamb_apply makes u again: to read
+// m and v for it moves as many bytes as to write and to read u, which would need memory.
 //
 // Source: You et al., "Large batch optimization for deep learning: training BERT in 76 minutes",
 // ICLR 2020.
-void CpuBackend::lamb_direction(Tensor& u, const AdamTensors& p, const AdamArgs& args) {
-  float *pu = u.data<float>(), *pm = p.m.data<float>(), *pv = p.v.data<float>();
-  const float *pw = p.w.data<float>(), *pg = p.g.data<float>();
+void CpuBackend::lamb_moments(Tensor& squares, std::span<const AdamTensors> parameters,
+                              const AdamArgs& args) {
   const Adam adam(args);
-  const float decay = p.weight_decay;
-  parallel_ranges(p.w.numel(), 1, [=](std::int64_t first, std::int64_t last) {
-#pragma omp simd
-    for (std::int64_t i = first; i < last; ++i) pu[i] = adam(pm[i], pv[i], pg[i]) + decay * pw[i];
-  });
+  double* to = squares.data<double>();
+  for (const AdamTensors& p : parameters) {
+    const std::array<double, 2> sums = update_moments(p, adam);
+    to = std::copy(sums.begin(), sums.end(), to);
+  }
 }
 
-void CpuBackend::lamb_apply(const AdamTensors& p, const Tensor& u, const Tensor& squares,
-                            float lr) {
-  const double ww = squares ? squares.data<double>()[0] : 0;
-  const double uu = squares ? squares.data<double>()[1] : 0;
-  const double ratio = ww > 0 && uu > 0 ? std::sqrt(ww / uu) : 1;
-  const auto rate = static_cast<float>(double{lr} * ratio);
-  float* pw = p.w.data<float>();
-  const float* pu = u.data<float>();
-  const bool streams = is_beyond_caches(p.w.bytes() + u.bytes());
-  update_weights(p, "lamb_apply", streams, [=](std::int64_t first, std::int64_t last) {
+void CpuBackend::lamb_apply(std::span<const AdamTensors> parameters, const Tensor& squares,
+                            const AdamArgs& args) {
+  const Adam adam(args);
+  const bool streams = is_beyond_caches(3 * bytes_of_weights(parameters));
+  const double* square = squares.data<double>();
+  for (const AdamTensors& p : parameters) {
+    float* pw = p.w.data<float>();
+    const float *pm = p.m.data<float>(), *pv = p.v.data<float>();
+    const float rate = lamb_rate(args.lr, square[0], square[1]), decay = p.weight_decay;
+    square += 2;
+    update_weights(p, "lamb_apply", streams, [=](std::int64_t first, std::int64_t last) {
 #pragma omp simd
-    for (std::int64_t i = first; i < last; ++i) pw[i] -= rate * pu[i];
-  });
+      for (std::int64_t i = first; i < last; ++i)
+        pw[i] -= rate * (adam.direction(pm[i], pv[i]) + decay * pw[i]);
+    });
+  }
 }
 
 }  // namespace weft

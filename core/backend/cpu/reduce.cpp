@@ -1,5 +1,4 @@
 // Sums over rows and over a whole tensor.
-#include <iterator>
 #include <numeric>
 #include <vector>
 
@@ -27,36 +26,17 @@ void CpuBackend::sum_rows(Tensor& y_C, const Tensor& x_NC) {
 
 namespace {
 
-// The sum of squares, by sixteen sums side by side: no addition waits for another, and memory is
-// read in its order.
-template <class T>
-double sum_of_squares(const T* x, std::int64_t n) {
-  constexpr std::int64_t kLanes = 16;
-  double lanes[kLanes] = {};
-  const auto add = [&](std::int64_t lane, std::int64_t i) {
-    const double v = static_cast<float>(x[i]);
-    lanes[lane] += v * v;
-  };
-  std::int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) add(lane, i + lane);
-  }
-  for (; i < n; ++i) add(0, i);
-  return std::accumulate(std::begin(lanes), std::end(lanes), 0.0);
-}
-
 double squared_norm(const Tensor& x) {
-  constexpr std::int64_t kChunk = 4096;
   const std::int64_t n = x.numel();
-  const std::int64_t chunks = (n + kChunk - 1) / kChunk;
+  const std::int64_t chunks = (n + kSquaresChunk - 1) / kSquaresChunk;
   std::vector<double> parts(static_cast<std::size_t>(chunks));
   with_compute_type(x.dtype(), "squared_norm", [&]<class T>(T) {
     const T* const px = x.data<T>();
     double* const part = parts.data();
-    parallel_ranges(chunks, kChunk, [=](std::int64_t first, std::int64_t last) {
+    parallel_ranges(chunks, kSquaresChunk, [=](std::int64_t first, std::int64_t last) {
       for (std::int64_t chunk = first; chunk < last; ++chunk) {
-        const std::int64_t begin = chunk * kChunk;
-        part[chunk] = sum_of_squares(px + begin, std::min(kChunk, n - begin));
+        const std::int64_t begin = chunk * kSquaresChunk;
+        part[chunk] = sum_of_squares(px + begin, std::min(kSquaresChunk, n - begin));
       }
     });
   });

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
+#include <numeric>
 
 #include "core/backend/cpu/loops.hpp"
 #include "core/tensor/memory_use.hpp"
@@ -25,6 +27,27 @@ Sum sum_terms(std::int64_t n, F term) {
   }
   for (std::int64_t i = 4 * q; i < n; ++i) s0 += term(i);
   return (s0 + s1) + (s2 + s3);
+}
+
+// Squares are summed by chunks of this many elements, and the chunks in order.
+inline constexpr std::int64_t kSquaresChunk = 4096;
+
+// The sum of squares, by sixteen sums side by side: no addition waits for another, and memory is
+// read in its order.
+template <class T>
+double sum_of_squares(const T* x, std::int64_t n) {
+  constexpr std::int64_t kLanes = 16;
+  double lanes[kLanes] = {};
+  const auto add = [&](std::int64_t lane, std::int64_t i) {
+    const double v = static_cast<float>(x[i]);
+    lanes[lane] += v * v;
+  };
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) add(lane, i + lane);
+  }
+  for (; i < n; ++i) add(0, i);
+  return std::accumulate(std::begin(lanes), std::end(lanes), 0.0);
 }
 
 // K column sums at once: f(first_row, last_row, sums) adds rows [first_row, last_row) to sums[k][c]

@@ -89,6 +89,8 @@ TEST(Work, OfTheOptimizerIsReadingAndWriting) {
   const AdamTensors masters{.w = x, .m = x, .v = x, .copy = Tensor({100}, DType::bf16), .g = x};
   const AdamTensors parameters[] = {masters, {.w = x, .m = x, .v = x, .g = x}};
   EXPECT_EQ(work::adamw(parameters).bytes, 100 * (7 * 4 + 2) + 100 * 7 * 4);
+  EXPECT_EQ(work::lamb_moments(parameters).bytes, 2 * 100 * 6 * 4);
+  EXPECT_EQ(work::lamb_apply(parameters).bytes, 100 * (4 * 4 + 2) + 100 * 4 * 4);
 }
 
 TEST(ProfiledBackend, RecordsACallWithItsWork) {

@@ -188,6 +188,43 @@ TEST(Optimizer, LambOfAShardUsesTheNormsOfTheWhole) {
   EXPECT_FALSE(close(updated(4, 4, {}).first, to_vector(expected.narrow(4, 4)), 1e-6));
 }
 
+// Parameters with and without a ratio, cut and whole, in any order: each moves as if it were alone,
+// and only the norms of the cut ones are summed over ranks.
+TEST(Optimizer, LambTellsItsParametersApart) {
+  struct Kind {
+    bool decays, cut;
+  };
+  const Kind kinds[] = {{false, false}, {true, false}, {true, true},
+                        {false, true},  {true, false}, {true, true}};
+  OptimizerOptions options{.type = OptimizerType::lamb, .weight_decay = 0.1};
+  std::int64_t summed = 0;
+  options.sum_over_tensor_ranks = [&](Tensor& squares) { summed += squares.numel(); };
+  std::vector<Parameter> parameters;
+  std::vector<Reference> references;
+  std::vector<Tensor> g;
+  for (const auto& [decays, cut] : kinds) {
+    const auto i = static_cast<std::int64_t>(parameters.size());
+    const Shape shape{3, 5 + i};
+    const auto seed = static_cast<std::uint64_t>(i);
+    parameters.push_back({.var = Var(make_random(shape, seed), true),
+                          .shard = {.dim = cut ? 0 : -1},
+                          .decay = decays});
+    references.emplace_back(parameters.back(), decays);
+    g.push_back(make_random(shape, 50 + seed));
+  }
+  std::vector<NamedParameter> list;
+  for (Parameter& p : parameters) list.push_back({"p", &p});
+  Optimizer optimizer(list, options);
+  for (std::int64_t update = 1; update <= 3; ++update) {
+    optimizer.step(g, {.lr = kLr, .grad_scale = kGradScale, .update = update});
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      references[i].step(options, g[i], update);
+      EXPECT_TRUE(close(parameters[i].var.value(), references[i].w, 1e-6)) << i << ", " << update;
+    }
+  }
+  EXPECT_EQ(summed, 3 * 2 * 2);
+}
+
 TEST(Optimizer, GradientsAreOnlyRead) {
   for (const OptimizerType type : {OptimizerType::adamw, OptimizerType::lamb}) {
     Model model;
