@@ -332,7 +332,8 @@ Command describe_pretrain() {
       .details =
           "SIGTERM, SIGINT or SIGUSR1 to any rank: all ranks save and leave with status "
           "75, and the same command continues. Under mpirun send SIGUSR1: mpirun kills "
-          "ranks a second after it forwards SIGTERM. weft help config lists the keys.",
+          "ranks a second after it forwards SIGTERM. weft help config lists the keys. On CPUs "
+          "a new run multiplies by the kernels that weft doctor --products has found fastest.",
       .run = pretrain_command};
 }
 
