@@ -16,6 +16,8 @@
 #include "launch/doctor/table.hpp"
 #include "launch/model_dir.hpp"
 #include "launch/products/product_file.hpp"
+#include "launch/products/remembered.hpp"
+#include "launch/products/this_cpu.hpp"
 #include "parallel/agree.hpp"
 
 namespace weft {

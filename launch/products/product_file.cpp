@@ -1,10 +1,8 @@
-// Product tables as YAML.
+// Product tables as YAML, written and read strictly.
 #include "launch/products/product_file.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
-#include <cstdlib>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,7 +11,7 @@
 #include "core/base/error.hpp"
 #include "launch/config/tree.hpp"
 #include "launch/config/values.hpp"
-#include "launch/doctor/machine.hpp"
+#include "launch/products/this_cpu.hpp"
 
 namespace weft {
 
@@ -150,26 +148,6 @@ ProductFile file_in(const std::string& yaml, const std::string& origin) {
   return file;
 }
 
-const char* instructions() {
-  if (cpu_has_amx()) return "AMX";
-  if (cpu_has_bf16()) return "AVX-512 bf16";
-  return cpu_has_avx512() ? "AVX-512" : "no AVX-512";
-}
-
-// Letters and digits in lower case, all else as single dashes.
-std::string file_name_of(const std::string& text) {
-  std::string name;
-  for (const char c : text) {
-    if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
-      name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    } else if (!name.empty() && name.back() != '-') {
-      name += '-';
-    }
-  }
-  while (name.ends_with('-')) name.pop_back();
-  return name;
-}
-
 }  // namespace
 
 std::string to_yaml(const ProductFile& file) {
@@ -196,29 +174,6 @@ ProductFile product_file_from(const std::string& yaml, const std::string& origin
   } catch (const InputError& e) {
     throw InputError(e.what(), e.hint().empty() ? hint : fmt::format("{}; or {}", e.hint(), hint));
   }
-}
-
-std::string this_cpu() {
-  const Machine machine = this_machine();
-  return fmt::format("{}{}, {}", machine.processor.empty() ? "a CPU" : machine.processor,
-                     machine.family.empty()
-                         ? ""
-                         : fmt::format(", family {} model {}", machine.family, machine.model),
-                     instructions());
-}
-
-std::optional<std::filesystem::path> remembered_products(const std::string& cpu, int threads) {
-  const auto variable = [](const char* name) -> std::filesystem::path {
-    const char* const value = std::getenv(name);
-    return value == nullptr ? "" : value;
-  };
-  std::filesystem::path cache = variable("XDG_CACHE_HOME");
-  if (!cache.is_absolute()) {  // as its specification wants it
-    const std::filesystem::path home = variable("HOME");
-    if (home.empty()) return std::nullopt;
-    cache = home / ".cache";
-  }
-  return cache / "weft" / fmt::format("products-{}-threads-{}.yaml", file_name_of(cpu), threads);
 }
 
 }  // namespace weft

@@ -1,8 +1,7 @@
-// The file that remembers which kernels multiply fastest: what weft doctor --products writes.
+// Product tables as YAML: the file that weft doctor --products writes, which says which kernels
+// multiply fastest.
 #pragma once
 
-#include <filesystem>
-#include <optional>
 #include <string>
 
 #include "core/backend/cpu/product_choice.hpp"
@@ -22,12 +21,5 @@ std::string to_yaml(const ProductFile& file);
 // this CPU, a kernel that it does not have.
 ProductFile product_file_from(const std::string& yaml, const std::string& origin,
                               const std::string& hint);
-
-// Model, family and those instructions that products use here; DNNL_MAX_CPU_ISA counts.
-std::string this_cpu();
-
-// $XDG_CACHE_HOME/weft or ~/.cache/weft, a file for each CPU and number of threads. Nothing where
-// neither variable is set.
-std::optional<std::filesystem::path> remembered_products(const std::string& cpu, int threads);
 
 }  // namespace weft

@@ -9,6 +9,8 @@
 #include "core/base/error.hpp"
 #include "core/base/files.hpp"
 #include "launch/products/product_file.hpp"
+#include "launch/products/remembered.hpp"
+#include "launch/products/this_cpu.hpp"
 #include "launch/training/run_directory.hpp"
 #include "parallel/agree.hpp"
 

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "launch/products/product_file.hpp"
+#include "launch/products/remembered.hpp"
+#include "launch/products/this_cpu.hpp"
 #include "tests/launch/training/pretrain_helpers.hpp"
 
 namespace weft {

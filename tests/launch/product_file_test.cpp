@@ -1,17 +1,13 @@
-// The file that remembers measured products, and weft doctor --products, which writes it.
-#include <cstdlib>
+// The file of measured products: what it holds, and what is refused.
+#include "launch/products/product_file.hpp"
 
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
-#include "core/base/files.hpp"
-#include "launch/products/product_file.hpp"
-#include "tests/launch/tiny_run.hpp"
+#include "launch/products/this_cpu.hpp"
 
 namespace weft {
 namespace {
-
-namespace fs = std::filesystem;
 
 const ProductClass kForward{
     .dtype = DType::bf16, .transpose_b = true, .b_is_weight = true, .m = 1024, .n = 768, .k = 768};
@@ -95,70 +91,6 @@ TEST(ProductFile, RefusesKernelsThatThisCpuDoesNotHave) {
   EXPECT_NE(got.find("FILE:8: kernel: onednn_packed does not compute such products on this CPU"),
             std::string::npos)
       << got;
-}
-
-TEST(ProductFile, IsOneForEachCpuAndNumberOfThreads) {
-  const Variable cache("XDG_CACHE_HOME", "/somewhere");
-  EXPECT_EQ(remembered_products("Some (R) CPU @ 2GHz, AMX", 8),
-            "/somewhere/weft/products-some-r-cpu-2ghz-amx-threads-8.yaml");
-  const Variable no_cache("XDG_CACHE_HOME", ""), home("HOME", "/home/me");
-  EXPECT_EQ(remembered_products("c", 1), "/home/me/.cache/weft/products-c-threads-1.yaml");
-  const Variable no_home("HOME", "");
-  EXPECT_EQ(remembered_products("c", 1), std::nullopt);
-}
-
-// Without data: random words have the shapes.
-TEST(DoctorOfProducts, MeasuresAndRemembers) {
-  const Variable cache("XDG_CACHE_HOME", new_directory("cache"));
-  std::vector<std::string> lines = tiny_config("nowhere");
-  lines[4] = "  train: [{path: nowhere}]";
-  lines[5] = "";
-  lines[13] = "";
-  const ProgramResult r = run_shell("OMP_NUM_THREADS=1 $WEFT doctor --products " +
-                                    write_config(lines).string() + " --precision bf16 --json");
-  ASSERT_EQ(r.status, 0) << r.err;
-  std::istringstream out(r.out);
-  std::string remembered;
-  std::size_t products = 0;
-  for (std::string line; std::getline(out, line);) {
-    const Json json = parse_json(line, "doctor");
-    if (json.contains("products_file")) remembered = json["products_file"];
-    if (!json.contains("product")) continue;
-    ++products;
-    EXPECT_EQ(json["dtype"], "bf16");
-    EXPECT_TRUE(json["flops_per_second"].contains(json["chosen"].get<std::string>())) << line;
-    EXPECT_TRUE(json["flops_per_second"].contains(json["rule"].get<std::string>())) << line;
-  }
-  EXPECT_EQ(remembered, *remembered_products(this_cpu(), 1));
-  const ProductFile file = read(read_file(remembered));
-  EXPECT_EQ(file.cpu, this_cpu());
-  EXPECT_EQ(file.threads, 1);
-  EXPECT_EQ(file.table.size(), products);
-  EXPECT_EQ(products > 0, product_kernels(kForward).size() > 1);
-}
-
-TEST(DoctorOfProducts, MeasuresWhatEachRankOfAMeshComputes) {
-  const Variable cache("XDG_CACHE_HOME", new_directory("cache"));
-  const ProgramResult r = run_shell(mpirun(2) + "$WEFT doctor --products " +
-                                    write_config(tiny_config("nowhere")).string() +
-                                    " --set parallel.tensor=2 --set train.precision=bf16 --json");
-  ASSERT_EQ(r.status, 0) << r.err;
-  if (product_kernels(kForward).size() == 1) GTEST_SKIP() << "this CPU has no choice of kernels";
-  EXPECT_NE(r.out.find("\"64 x 48 x 32\""), std::string::npos) << r.out;  // half of q, k and v
-}
-
-TEST(DoctorOfProducts, RefusesWhatIsNoRunOfACpu) {
-  const std::string config = write_config(tiny_config("nowhere")).string();
-  const std::pair<std::string, std::string> cases[] = {
-      {"$WEFT doctor --products nowhere.yaml", "nowhere.yaml: no such file"},
-      {"$WEFT doctor --products " + config + " --device cuda", "--device"},
-      {"$WEFT doctor --products " + config + " --set train.micro_batch=3", "train.micro_batch"},
-      {"$WEFT doctor --set train.micro_batch=3", "add --products CONFIG"}};
-  for (const auto& [command, message] : cases) {
-    const ProgramResult r = run_shell(command);
-    EXPECT_EQ(r.status, 2) << command;
-    EXPECT_NE(r.err.find(message), std::string::npos) << r.err;
-  }
 }
 
 }  // namespace
