@@ -2,11 +2,9 @@
 #include <exception>
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include "core/backend/cuda.hpp"
 #include "core/base/error.hpp"
-#include "core/base/files.hpp"
 #include "core/base/plural.hpp"
 #include "launch/arguments.hpp"
 #include "launch/cli.hpp"
@@ -15,9 +13,7 @@
 #include "launch/device.hpp"
 #include "launch/doctor/table.hpp"
 #include "launch/model_dir.hpp"
-#include "launch/products/product_file.hpp"
 #include "launch/products/remembered.hpp"
-#include "launch/products/this_cpu.hpp"
 #include "parallel/agree.hpp"
 
 namespace weft {
@@ -75,27 +71,34 @@ Config read_run(const Arguments& arguments, int ranks, const Console& console) {
   return config;
 }
 
-// Rank 0 remembers what it measured.
-void remember(const ProductFile& file, const Arguments& arguments, const Console& console) {
-  const auto path = remembered_products(file.cpu, file.threads);
-  if (!path) {
-    throw Error(
-        "there is no place to remember the products in: neither XDG_CACHE_HOME nor HOME "
-        "is set");
-  }
-  std::filesystem::create_directories(path->parent_path());
-  write_file_atomic(*path, to_yaml(file));
+void remember(const std::filesystem::path& path, const ProductFile& measured,
+              const Arguments& arguments, const Console& console) {
+  const Remembered r = remember_products(path, measured);
+  if (!r.unusable.empty()) console.warn(r.unusable + ": the file was replaced");
   if (arguments.json()) {
-    console.result(Json({{"products_file", path->string()}}).dump());
-  } else {
     console.result(
-        fmt::format("\nweft pretrain will begin new runs with this choice on this CPU "
-                    "with {}, from\n{}\nTo forget it, delete that file.",
-                    counted(file.threads, "thread"), path->string()));
+        Json({{"products_file", path.string()}, {"new", r.measured}, {"kept", r.kept}}).dump());
+  } else {
+    console.result(fmt::format(
+        "\nweft pretrain will begin new runs with this choice on {}, from\n{}\n"
+        "{}, {} kept from before; delete that file to forget them.",
+        in_words(measured.setting), path.string(), counted(r.measured, "new choice"), r.kept));
   }
 }
 
-// All ranks at the same time, as they compute in training; rank 0 prints its own.
+// Ranks of which some have another choice of kernels would measure beside idle ones, and a run on
+// them goes by the rule.
+void check_same_cpu(Communicator& world) {
+  const std::string first = world.broadcast(this_cpu(), 0);
+  agree(world, [&] {
+    if (this_cpu() == first) return;
+    throw InputError(
+        fmt::format("--products: this rank computes on {}, but rank 0 on {}", this_cpu(), first),
+        "start it on hosts of one kind, and set DNNL_MAX_CPU_ISA on all ranks alike");
+  });
+}
+
+// All ranks at the same time, as they compute in training; rank 0 prints and remembers its own.
 void measure_products(const Arguments& arguments, std::unique_ptr<Communicator> world,
                       const Console& console) {
   Config config;
@@ -106,18 +109,24 @@ void measure_products(const Arguments& arguments, std::unique_ptr<Communicator> 
     }
   });
   agree(*world, [&] { config = read_run(arguments, world->size(), console); });
+  check_same_cpu(*world);
+  const ProductSetting setting = this_setting(*world);
+  const bool is_first = world->rank() == 0;
+  std::filesystem::path place;
+  agree(*world, [&] {
+    if (is_first) place = place_for_products(setting);
+  });
   Mesh mesh(std::move(world), static_cast<int>(config.parallel.tensor));
   const std::vector<MeasuredProduct> products = measure_products(config, mesh, console);
   blank_line(arguments, console);
   if (!arguments.json()) {
     console.result(fmt::format("GFLOP/s of products by each kernel, with {}",
-                               counted(omp_get_max_threads(), "thread")));
+                               counted(setting.threads, "thread")));
   }
   print(products, arguments, console);
   agree(mesh.world(), [&] {
-    if (mesh.world().rank() != 0) return;
-    remember({.cpu = this_cpu(), .threads = omp_get_max_threads(), .table = table_of(products)},
-             arguments, console);
+    if (!is_first) return;
+    remember(place, {.setting = setting, .table = table_of(products)}, arguments, console);
   });
 }
 
@@ -186,42 +195,42 @@ int doctor_command(const Arguments& arguments) {
 }  // namespace
 
 Command describe_doctor() {
-  return {
-      .name = "doctor",
-      .summary = "what was built in, found and missing, and how fast it is",
-      .options = {{.name = "gpu",
-                   .help = "measure products, copies and attention, on a GPU or on the CPU"},
-                  {.name = "comm",
-                   .help = "under mpirun or srun: measure the exchange between ranks, and name "
-                           "slow ones"},
-                  {.name = "products",
-                   .kind = Option::Kind::text,
-                   .value = "CONFIG",
-                   .help = "measure the products of a pretraining run by each kernel of the "
-                           "CPU, and remember which is fastest"},
-                  {.name = "set",
-                   .kind = Option::Kind::text,
-                   .value = "KEY=VALUE",
-                   .help = "set a key of the configuration of --products",
-                   .repeated = true},
-                  {.name = "tensor",
-                   .kind = Option::Kind::integer,
-                   .value = "N",
-                   .help = "size of the tensor groups that --comm measures",
-                   .fallback = "1",
-                   .min = 1,
-                   .max = 4096}},
-      .example =
-          "weft doctor --gpu\nmpirun -np 8 weft doctor --gpu --comm --tensor 2\n"
-          "weft doctor --products configs/bert-base.yaml",
-      .distributed = true,
-      .before_mpi = open_measured_device,
-      .details =
-          "--gpu and --comm together take less than a minute, --products of a BERT-base half of "
-          "one. What --products remembers decides for new runs on this CPU, started with as "
-          "many threads; kernels differ in the last bits. A run keeps its choice when it "
-          "resumes.",
-      .run = doctor_command};
+  return {.name = "doctor",
+          .summary = "what was built in, found and missing, and how fast it is",
+          .options = {{.name = "gpu",
+                       .help = "measure products, copies and attention, on a GPU or on the CPU"},
+                      {.name = "comm",
+                       .help = "under mpirun or srun: measure the exchange between ranks, and name "
+                               "slow ones"},
+                      {.name = "products",
+                       .kind = Option::Kind::text,
+                       .value = "CONFIG",
+                       .help = "measure the products of a pretraining run by each kernel of the "
+                               "CPU, and remember which is fastest"},
+                      {.name = "set",
+                       .kind = Option::Kind::text,
+                       .value = "KEY=VALUE",
+                       .help = "set a key of the configuration of --products",
+                       .repeated = true},
+                      {.name = "tensor",
+                       .kind = Option::Kind::integer,
+                       .value = "N",
+                       .help = "size of the tensor groups that --comm measures",
+                       .fallback = "1",
+                       .min = 1,
+                       .max = 4096}},
+          .example =
+              "weft doctor --gpu\nmpirun -np 8 weft doctor --gpu --comm --tensor 2\n"
+              "weft doctor --products configs/bert-base.yaml",
+          .distributed = true,
+          .before_mpi = open_measured_device,
+          .details =
+              "--gpu and --comm together take less than a minute, --products of a BERT-base a "
+              "quarter of one. What --products remembers decides for new runs on this CPU, started "
+              "with as many threads, and as many ranks to a host; kernels differ in the last bits. "
+              "A run keeps its choice when it "
+              "resumes.",
+          .run = doctor_command};
 }
 
 }  // namespace weft

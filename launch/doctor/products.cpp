@@ -101,13 +101,15 @@ std::vector<MeasuredProduct> measure_products(const Config& config, Mesh& mesh,
   const ProductTiming timing{
       .seconds = kSecondsOfRound,
       .weight_uses = config.train.global_batch / (config.train.micro_batch * mesh.data().size())};
-  Progress progress(console, "products", static_cast<double>(kRounds * products.size()),
-                    "measurements");
+  // Parts of a vocabulary can differ in size, so that one is worth measuring and another is not.
+  const auto most = static_cast<std::size_t>(
+      mesh.world().all_reduce(static_cast<std::int64_t>(products.size()), ReduceOp::max));
+  Progress progress(console, "products", static_cast<double>(kRounds * most), "measurements");
   double done = 0;
   for (int round = 0; round < kRounds; ++round) {
-    for (MeasuredProduct& product : products) {
+    for (std::size_t i = 0; i < most; ++i) {
       mesh.world().barrier();
-      add_round(product, timing);
+      if (i < products.size()) add_round(products[i], timing);
       progress.update(++done);
     }
   }

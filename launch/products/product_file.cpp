@@ -11,13 +11,12 @@
 #include "core/base/error.hpp"
 #include "launch/config/tree.hpp"
 #include "launch/config/values.hpp"
-#include "launch/products/this_cpu.hpp"
 
 namespace weft {
 
 namespace {
 
-constexpr std::int64_t kFormat = 1;
+constexpr std::int64_t kFormat = 2;
 constexpr std::int64_t kMost = std::int64_t{1} << 40;  // of any number in the file
 
 // One map of the file, which has the keys that are asked for and no others.
@@ -131,15 +130,17 @@ ProductFile file_in(const std::string& yaml, const std::string& origin) {
   if (top.number("format") != kFormat) {
     Section::refuse(top.at("format"), "format", std::to_string(kFormat));
   }
+  const auto few = [&](const char* key) {
+    return static_cast<int>(std::min<std::int64_t>(top.number(key), 1 << 20));
+  };
   ProductFile file{
-      .cpu = top.text("cpu"),
-      .threads = static_cast<int>(std::min<std::int64_t>(top.number("threads"), 1 << 20)),
+      .setting = {.cpu = top.text("cpu"), .threads = few("threads"), .ranks = few("ranks")},
       .table = {}};
   const std::int64_t count = top.number("count", 0);
   const ConfigNode& products = top.at("products");
   top.check_no_others();
   if (products.kind != ConfigNode::Kind::list) Section::refuse(products, "products", "a list");
-  const bool measured_here = file.cpu == this_cpu();
+  const bool measured_here = file.setting.cpu == this_cpu();
   for (const ConfigNode& node : products.items) add_entry(file, node, measured_here);
   if (static_cast<std::int64_t>(products.items.size()) != count) {
     throw InputError(fmt::format("{}: products: {} of {} are there: the file is not whole",
@@ -155,9 +156,9 @@ std::string to_yaml(const ProductFile& file) {
       "# Which kernel multiplies fastest, as weft doctor --products measured it. A size stands "
       "for\n"
       "# those from it to below the next of 1, 2, 3, 4, 6, 8, 12, 16, 24 ...\n"
-      "format: {}\ncpu: {}\nthreads: {}\ncount: {}\nproducts:{}\n",
-      kFormat, yaml_value(Json(file.cpu)), file.threads, file.table.size(),
-      file.table.empty() ? " []" : "");
+      "format: {}\ncpu: {}\nthreads: {}\nranks: {}\ncount: {}\nproducts:{}\n",
+      kFormat, yaml_value(Json(file.setting.cpu)), file.setting.threads, file.setting.ranks,
+      file.table.size(), file.table.empty() ? " []" : "");
   for (const auto& [p, kernel] : file.table) {
     yaml +=
         fmt::format("  - {{product: {}, dtype: {}, weight: {}, m: {}, n: {}, k: {}, kernel: {}}}\n",

@@ -5,12 +5,12 @@
 #include <string>
 
 #include "core/backend/cpu/product_choice.hpp"
+#include "launch/products/setting.hpp"
 
 namespace weft {
 
 struct ProductFile {
-  std::string cpu;  // this_cpu() where it was measured
-  int threads = 1;
+  ProductSetting setting;  // with which it was measured
   ProductTable table;
 };
 

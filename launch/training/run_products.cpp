@@ -4,13 +4,10 @@
 #include <filesystem>
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include "core/base/error.hpp"
 #include "core/base/files.hpp"
-#include "launch/products/product_file.hpp"
 #include "launch/products/remembered.hpp"
-#include "launch/products/this_cpu.hpp"
 #include "launch/training/run_directory.hpp"
 #include "parallel/agree.hpp"
 
@@ -23,35 +20,40 @@ namespace fs = std::filesystem;
 struct Source {
   std::string path, yaml;  // "" when there is no table
   bool own = false;        // of the run's directory
+  std::string note;        // why there is none, where that is worth a word
 };
 
 const char* hint_for(bool own) {
   return own ? "put back what the run wrote there, or delete it: products then go by the rule, and "
                "the last bits of the run change"
-             : "delete it, or measure again: weft doctor --products CONFIG";
+             : kMeasureAgain;
 }
 
-// What the cache has for this CPU must have been measured on it.
-void check_remembered(const Source& source) {
-  const ProductFile file = product_file_from(source.yaml, source.path, hint_for(false));
-  const int threads = omp_get_max_threads();
-  if (file.cpu == this_cpu() && file.threads == threads) return;
-  throw InputError(fmt::format("{}: cpu, threads: measured on {} with {}, but this is {} with {}",
-                               source.path, file.cpu, file.threads, this_cpu(), threads),
-                   hint_for(false));
+void read_own(Source& source, const fs::path& run_dir) {
+  const fs::path file = run_dir / kProductsFile;
+  if (!path_exists(file)) return;
+  source.path = file.string();
+  source.yaml = read_file(file);
 }
 
-// By one rank alone.
-Source find_source(const Config& config, bool resumes) {
-  Source source{.path = {}, .yaml = {}, .own = resumes};
-  const std::optional<fs::path> file = resumes
-                                           ? fs::path(config.run.dir) / kProductsFile
-                                           : remembered_products(this_cpu(), omp_get_max_threads());
-  if (!file || !path_exists(*file)) return source;
+// A service often has the HOME of another user, whose folders it may not look into: what nobody can
+// have remembered there for it is no reason not to train.
+bool is_remembered(const fs::path& file, std::string& note) {
+  try {
+    return path_exists(file);
+  } catch (const InputError& e) {
+    note = fmt::format(
+        "products: {}: nothing can be remembered there: the rule chooses their kernels", e.what());
+    return false;
+  }
+}
+
+void read_remembered(Source& source, const ProductSetting& setting) {
+  const std::optional<fs::path> file = remembered_products(setting);
+  if (!file || !is_remembered(*file, source.note)) return;
   source.path = file->string();
   source.yaml = read_file(*file);
-  if (!resumes) check_remembered(source);
-  return source;
+  remembered_from(source.yaml, *file, setting);
 }
 
 }  // namespace
@@ -63,20 +65,27 @@ RunProducts::RunProducts(const Config& config, const std::optional<ResumePoint>&
   Communicator& world = mesh.world();
   Source source;
   source.own = point && point->own;
+  const ProductSetting setting = this_setting(world);
   agree(world, [&] {
-    if (world.rank() == 0) source = find_source(config, source.own);
+    if (world.rank() != 0) return;
+    if (source.own) {
+      read_own(source, config.run.dir);
+    } else {
+      read_remembered(source, setting);
+    }
   });
   source.path = world.broadcast(source.path, 0);
   source.yaml = world.broadcast(source.yaml, 0);
+  note_ = source.note;
   if (source.path.empty()) return;
   ProductFile file;
   agree(world, [&] { file = product_file_from(source.yaml, source.path, hint_for(source.own)); });
-  const std::int64_t same = file.cpu == this_cpu() ? 1 : 0;
+  const std::int64_t same = file.setting.cpu == setting.cpu ? 1 : 0;
   if (world.all_reduce(same, ReduceOp::min) == 0) {
     note_ = fmt::format(
         "products: {} was measured on {}, and a rank has another CPU: the rule "
         "chooses their kernels{}",
-        source.path, file.cpu,
+        source.path, file.setting.cpu,
         source.own ? ", and the last bits are not those of the run so far" : "");
     return;
   }

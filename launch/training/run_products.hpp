@@ -11,8 +11,8 @@
 
 namespace weft {
 
-// A run that begins takes the table that weft doctor --products has remembered for the CPU and the
-// threads of rank 0, if there is one; one that resumes takes the table of its directory, and
+// A run that begins takes the table that weft doctor --products has remembered for the setting of
+// rank 0, if there is one; one that resumes takes the table of its directory, and
 // nothing but the rule where that has none: so it keeps its bits. Where a rank's CPU is another
 // than the table's, all ranks go by the rule. On GPUs there is no such choice.
 class RunProducts {

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.hpp"
-#include "launch/products/this_cpu.hpp"
 
 namespace weft {
 namespace {
@@ -15,9 +14,9 @@ const ProductClass kGradient{
     .dtype = DType::f32, .transpose_a = true, .m = 768, .n = 768, .k = 1024};
 
 ProductFile sample() {
-  return {.cpu = "Some CPU: \"quoted\", family 1 model 2, AMX",
-          .threads = 3,
-          .table = {{kForward, ProductKernel::bf16_tiles}, {kGradient, ProductKernel::onednn}}};
+  return {
+      .setting = {.cpu = "Some CPU: \"quoted\", family 1 model 2, AMX", .threads = 3, .ranks = 2},
+      .table = {{kForward, ProductKernel::bf16_tiles}, {kGradient, ProductKernel::onednn}}};
 }
 
 ProductFile read(const std::string& yaml) { return product_file_from(yaml, "FILE", "HINT"); }
@@ -33,10 +32,9 @@ std::string refusal_of(const std::string& yaml) {
 }
 
 TEST(ProductFile, ReadsWhatItWrites) {
-  for (const ProductFile& file : {sample(), ProductFile{.cpu = "", .table = {}}}) {
+  for (const ProductFile& file : {sample(), ProductFile{}}) {
     const ProductFile back = read(to_yaml(file));
-    EXPECT_EQ(back.cpu, file.cpu);
-    EXPECT_EQ(back.threads, file.threads);
+    EXPECT_EQ(back.setting, file.setting);
     EXPECT_EQ(back.table, file.table);
   }
 }
@@ -56,12 +54,13 @@ TEST(ProductFile, RefusesWhatItDoesNotWrite) {
       {"weft", "FILE:1: "},
       {"format: [", "FILE:1: "},
       {whole.substr(0, whole.find("products:")), "FILE: products is missing"},
-      {whole.substr(0, whole.rfind("  -")), "FILE:7: products: 1 of 2 are there"},
-      {whole.substr(0, whole.size() - 9), "FILE:9: "},
-      {changed("format: 1", "format: 2"), "FILE:3: format: 1 is expected"},
-      {changed("format: 1", "format: 1\nmore: 1"), "FILE:4: unknown key 'more'"},
+      {whole.substr(0, whole.rfind("  -")), "FILE:8: products: 1 of 2 are there"},
+      {whole.substr(0, whole.size() - 9), "FILE:10: "},
+      {changed("format: 2", "format: 1"), "FILE:3: format: 2 is expected"},
+      {changed("format: 2", "format: 2\nmore: 1"), "FILE:4: unknown key 'more'"},
       {changed("threads: 3", "threads: 0"), "FILE:5: threads: a whole number"},
       {changed("threads: 3", "threads: many"), "FILE:5: threads: a whole number"},
+      {changed("ranks: 2\n", ""), "FILE: ranks is missing"},
       {changed("kernel: onednn", "kernel: mkl"), "kernel: 'mkl' is not possible"},
       {changed("weight: true", "weight: yes"), "weight: 'yes' is not possible"},
       {changed("dtype: f32", "dtype: f16"), "dtype: 'f16' is not possible"},
@@ -70,7 +69,7 @@ TEST(ProductFile, RefusesWhatItDoesNotWrite) {
       {changed("m: 1024", "m: 99999999999999999999"), "m: a whole number"},
       {changed("m: 1024, ", ""), "m is missing"},
       {changed("m: 1024", "m: 1024, z: 1"), "unknown key 'z'"},
-      {changed("  - {", "  - none\n  - {"), "FILE:8: keys with values are expected"},
+      {changed("  - {", "  - none\n  - {"), "FILE:9: keys with values are expected"},
       {changed("\n  - {", "\n" + whole.substr(whole.rfind("  -")) + "  - {"),
        "the same product is there twice"}};
   for (const auto& [yaml, message] : cases) {
@@ -86,9 +85,9 @@ TEST(ProductFile, RefusesKernelsThatThisCpuDoesNotHave) {
   ProductFile file = sample();
   file.table = {{kGradient, ProductKernel::onednn_packed}};  // there is no weight to pack
   EXPECT_EQ(read(to_yaml(file)).table, file.table);
-  file.cpu = this_cpu();
+  file.setting.cpu = this_cpu();
   const std::string got = refusal_of(to_yaml(file));
-  EXPECT_NE(got.find("FILE:8: kernel: onednn_packed does not compute such products on this CPU"),
+  EXPECT_NE(got.find("FILE:9: kernel: onednn_packed does not compute such products on this CPU"),
             std::string::npos)
       << got;
 }

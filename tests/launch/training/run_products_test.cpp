@@ -4,10 +4,9 @@
 #include <fstream>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include "launch/products/product_file.hpp"
 #include "launch/products/remembered.hpp"
-#include "launch/products/this_cpu.hpp"
 #include "tests/launch/training/pretrain_helpers.hpp"
 
 namespace weft {
@@ -18,7 +17,8 @@ namespace fs = std::filesystem;
 // The cache is the test's own, and empty at first.
 class RunProductsOfPretraining : public testing::Test {
  protected:
-  fs::path remembered() const { return *remembered_products(this_cpu(), 1); }
+  static ProductSetting setting(int ranks = 1) { return {.cpu = this_cpu(), .ranks = ranks}; }
+  static fs::path remembered(int ranks = 1) { return *remembered_products(setting(ranks)); }
 
   void put(const fs::path& file, const std::string& text) const {
     fs::create_directories(file.parent_path());
@@ -38,8 +38,8 @@ class RunProductsOfPretraining : public testing::Test {
 
   // The gradients of the layers' weights by another kernel than the rule's: it adds up those of the
   // biases in another order.
-  ProductFile other_kernels() const {
-    ProductFile file{.cpu = this_cpu(), .threads = 1, .table = {}};
+  static ProductFile other_kernels(int ranks = 1) {
+    ProductFile file{.setting = setting(ranks), .table = {}};
     for (const std::int64_t outputs : {16, 32, 48, 64, 96}) {
       for (const std::int64_t inputs : {16, 32, 64}) {
         const ProductClass product{
@@ -106,7 +106,7 @@ TEST_F(RunProductsInBf16, DecideABeginningRunAndStayWithIt) {
 // The ranks of a tensor group hold copies of the same weights. Rank 1 sees another cache.
 TEST_F(RunProductsInBf16, AreThoseOfRankZeroOnAllRanks) {
   const fs::path dir = new_directory("runs");
-  put(remembered(), to_yaml(other_kernels()));
+  put(remembered(2), to_yaml(other_kernels(2)));
   const auto run = [&](const std::string& name, const std::string& cache_of_rank_1) {
     const ProgramResult r = run_shell(
         mpirun(2) + "sh -c 'test $OMPI_COMM_WORLD_RANK = 0 || export XDG_CACHE_HOME=" +
@@ -124,12 +124,32 @@ TEST_F(RunProductsOfPretraining, OfAnotherCpuAreLeftToTheRule) {
   ASSERT_EQ(pretrain(config(by_rule)).status, 0);
   ASSERT_EQ(pretrain(config(moved), "--set train.steps=2").status, 0);
   ProductFile elsewhere = other_kernels();
-  elsewhere.cpu = "Another CPU";
+  elsewhere.setting.cpu = "Another CPU";
   put(moved / "products.yaml", to_yaml(elsewhere));
   const ProgramResult r = pretrain(config(moved));
   ASSERT_EQ(r.status, 0) << r.err;
   EXPECT_EQ(occurrences(r.err, "was measured on Another CPU"), 1) << r.err;
   EXPECT_TRUE(weights_of(moved, kLast) == weights_of(by_rule, kLast));
+}
+
+// A service that has another user's HOME may not look into it.
+TEST_F(RunProductsOfPretraining, AreNoneInAFolderThatCannotBeLookedInto) {
+  const fs::path dir = new_directory("runs");
+  const auto is_left_to_the_rule = [&](const fs::path& cache) {
+    const Variable variable("XDG_CACHE_HOME", cache);
+    const ProgramResult r = pretrain(config(dir / "r"), "--force --resume never");
+    ASSERT_EQ(r.status, 0) << r.err;
+    const std::string log = read_file(dir / "r/log.txt");
+    EXPECT_EQ(occurrences(log, "products: " + cache.string() + "/weft"), 1) << log;
+    EXPECT_EQ(occurrences(log, "nothing can be remembered there"), 1) << log;
+  };
+  fs::create_symlink("loop", dir / "loop");
+  is_left_to_the_rule(dir / "loop");
+  if (::geteuid() == 0) GTEST_SKIP() << "root may look into every folder";
+  fs::create_directory(dir / "locked");
+  fs::permissions(dir / "locked", fs::perms::owner_read);
+  is_left_to_the_rule(dir / "locked");
+  fs::permissions(dir / "locked", fs::perms::owner_all);
 }
 
 TEST_F(RunProductsOfPretraining, ThatCannotBeReadEndTheStartBeforeItWrites) {
@@ -141,18 +161,18 @@ TEST_F(RunProductsOfPretraining, ThatCannotBeReadEndTheStartBeforeItWrites) {
     EXPECT_NE(r.err.find(hint), std::string::npos) << r.err;
   };
   const char* const again = "weft doctor --products CONFIG";
-  put(remembered(), "format: 1\ncpu: x\nthreads: 1\ncount: 1\nproducts:\n");
-  refused(remembered().string() + ":5: products: a list is expected", again);
+  put(remembered(), "format: 2\ncpu: x\nthreads: 1\nranks: 1\ncount: 1\nproducts:\n");
+  refused(remembered().string() + ":6: products: a list is expected", again);
   ProductFile foreign = other_kernels();
-  foreign.threads = 2;
+  foreign.setting.threads = 2;
   put(remembered(), to_yaml(foreign));
-  refused(remembered().string() + ": cpu, threads: measured on", again);
+  refused(remembered().string() + ": cpu, threads, ranks: measured on", again);
   EXPECT_FALSE(fs::exists(run));
 
   fs::remove(remembered());
   ASSERT_EQ(pretrain(config(run), "--set train.steps=2").status, 0);
   put(run / "products.yaml", "format: 3\n");
-  refused((run / "products.yaml").string() + ":1: format: 1 is expected", "put back what the run");
+  refused((run / "products.yaml").string() + ":1: format: 2 is expected", "put back what the run");
 }
 
 }  // namespace

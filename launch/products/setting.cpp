@@ -1,0 +1,44 @@
+// The CPU, the threads and the neighbours that products are computed with.
+#include "launch/products/setting.hpp"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include "core/backend/cpu/onednn.hpp"
+#include "core/base/host.hpp"
+#include "core/base/plural.hpp"
+#include "launch/doctor/machine.hpp"
+
+namespace weft {
+
+namespace {
+
+const char* instructions() {
+  if (cpu_has_amx()) return "AMX";
+  if (cpu_has_bf16()) return "AVX-512 bf16";
+  return cpu_has_avx512() ? "AVX-512" : "no AVX-512";
+}
+
+}  // namespace
+
+std::string this_cpu() {
+  const Machine machine = this_machine();
+  return fmt::format("{}{}, {}", machine.processor.empty() ? "a CPU" : machine.processor,
+                     machine.family.empty()
+                         ? ""
+                         : fmt::format(", family {} model {}", machine.family, machine.model),
+                     instructions());
+}
+
+std::string in_words(const ProductSetting& setting) {
+  return fmt::format("{} with {} on each of {} of a host", setting.cpu,
+                     counted(setting.threads, "thread"), counted(setting.ranks, "rank"));
+}
+
+ProductSetting this_setting(Communicator& world) {
+  const bool beside_first = world.broadcast(host_name(), 0) == host_name();
+  const std::int64_t ranks = world.all_reduce(std::int64_t{beside_first}, ReduceOp::sum);
+  return {.cpu = this_cpu(), .threads = omp_get_max_threads(), .ranks = static_cast<int>(ranks)};
+}
+
+}  // namespace weft
