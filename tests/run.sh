@@ -41,4 +41,7 @@ if [ -n "$programs" ]; then
   ctest_options+=(-R "^$programs")
 fi
 cmake --build --preset "$preset" --parallel "$(nproc)" ${targets:+--target "${targets[@]}"}
+# A developer's remembered products (weft doctor --products) are not the tests'. Not before the build, whose ccache may
+# have its folder there too.
+export XDG_CACHE_HOME="$PWD/build/$preset/cache"
 exec ctest --preset "$preset" "${ctest_options[@]}"
