@@ -1,5 +1,5 @@
-// Data parallelism: gradients gathered in flat buckets, summed over the data axis while backward
-// runs on.
+// Data parallelism: gradients summed over the data axis, in memory that the ranks share or in flat
+// buckets while backward runs on.
 #include "parallel/data_parallel.hpp"
 
 #include <algorithm>

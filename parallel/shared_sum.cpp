@@ -45,7 +45,11 @@ std::unique_ptr<SharedSum> SharedSum::connect(Communicator& group, std::int64_t 
 
 SharedSum::SharedSum(std::shared_ptr<SharedMemory> memory, int rank, int ranks,
                      std::int64_t elements)
-    : memory_(std::move(memory)), rank_(rank), ranks_(ranks), elements_(elements) {
+    : memory_(std::move(memory)),
+      rank_(rank),
+      ranks_(ranks),
+      spins_(spins_among(ranks)),
+      elements_(elements) {
   for (int r = 0; r < ranks_; ++r) {
     std::byte* first = memory_->data() + static_cast<std::size_t>(r) * array_bytes(elements_);
     arrays_.emplace_back(std::shared_ptr<void>(memory_, first), Shape{elements_}, DType::f32);
@@ -66,7 +70,7 @@ SharedSum::Progress& SharedSum::progress(int rank) const {
 void SharedSum::wait_for(SharedCounter Progress::*stage) const {
   for (int r = 0; r < ranks_; ++r) {
     Progress& other = progress(r);
-    if (wait_for_process(other.*stage, round_, spins_among(ranks_), other.process)) continue;
+    if (wait_for_process(other.*stage, round_, spins_, other.process)) continue;
     throw Error(fmt::format("sum of gradients on rank {} of {}: process {} of rank {} has ended",
                             rank_, ranks_, other.process.load(), r));
   }
@@ -81,7 +85,10 @@ SharedSum::Part SharedSum::part() const {
 
 void SharedSum::end() const { progress(rank_).ended.set(round_); }
 
-void SharedSum::begin() const { wait_for(&Progress::ended); }
+// Other arrays are read within add() alone.
+void SharedSum::begin() const {
+  if (rank_ == 0) wait_for(&Progress::ended);
+}
 
 void SharedSum::add() {
   progress(rank_).brought.set(round_);

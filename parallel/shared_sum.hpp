@@ -35,7 +35,7 @@ class SharedSum {
   const Tensor& own() const { return arrays_[static_cast<std::size_t>(rank_)]; }
   const Tensor& sums() const { return arrays_[0]; }
 
-  // Waits until the other ranks have ended the round before.
+  // On the rank whose array holds the sums: waits until the others have ended the round before.
   void begin() const;
   // Waits for what the others bring, and for their parts of the sums. Throws Error when the process
   // of another rank has ended.
@@ -54,7 +54,7 @@ class SharedSum {
   void wait_for(SharedCounter Progress::*stage) const;
 
   std::shared_ptr<SharedMemory> memory_;
-  int rank_, ranks_;
+  int rank_, ranks_, spins_;
   std::int64_t elements_;
   std::vector<Tensor> arrays_;  // of each rank
   std::uint32_t round_ = 1;

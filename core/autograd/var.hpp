@@ -37,7 +37,8 @@ class Var {
   std::shared_ptr<Node> node_;
 };
 
-// One entry of the tape. Closures capture Tensors, never Vars, so nodes form no cycles.
+// One entry of the tape. Closures capture Tensors and at most nodes that are inputs, so nodes form
+// no cycles.
 struct Node {
   std::uint64_t id = 0;  // order of creation: the same on every rank
   std::string_view name;

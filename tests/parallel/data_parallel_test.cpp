@@ -145,6 +145,8 @@ TEST_P(Worlds, AnySplitOfTheBatchGivesOneGradient) {
 }
 
 TEST_P(Worlds, OverlapDoesNotChangeABit) {
+  if (std::string(GetParam()) == "one_host" && on_cpu())
+    GTEST_SKIP() << "what is added in shared memory is not added in the background";
   Mesh mesh(connect(), 1, test_device());
   Classifier model(mesh.tensor());
   fill_parameters(model, mesh.tensor());

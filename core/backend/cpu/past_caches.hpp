@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include <immintrin.h>
+#include <emmintrin.h>
 
 #include "core/backend/cpu/blocks.hpp"
 
@@ -22,15 +22,16 @@ inline bool is_beyond_caches(std::size_t bytes) { return bytes > std::size_t{64}
 
 // to = from, past the caches; they do not overlap. Another thread sees it after a fence.
 inline void stream(void* to, const void* from, std::size_t bytes) {
-  constexpr std::size_t kVector = sizeof(__m256i);
+  // A line of memory is gathered before it is sent: stores of any width fill it.
+  constexpr std::size_t kVector = sizeof(__m128i);
   auto* const t = static_cast<std::byte*>(to);
   const auto* const f = static_cast<const std::byte*>(from);
   const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(t) % kVector;
   std::size_t i = misaligned == 0 ? 0 : std::min(bytes, kVector - misaligned);
   std::memcpy(t, f, i);
   for (; i + kVector <= bytes; i += kVector) {
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(t + i),
-                        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(f + i)));
+    _mm_stream_si128(reinterpret_cast<__m128i*>(t + i),
+                     _mm_loadu_si128(reinterpret_cast<const __m128i*>(f + i)));
   }
   std::memcpy(t + i, f + i, bytes - i);
 }
