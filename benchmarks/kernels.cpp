@@ -6,6 +6,8 @@
 #include <functional>
 #include <string>
 
+#include <omp.h>
+
 #include "benchmarks/device_timing.hpp"
 #include "benchmarks/usage.hpp"
 #include "core/backend/cpu_peaks.hpp"
@@ -29,7 +31,9 @@ struct Options {
 Options options;
 
 Tensor empty(const Shape& shape, DType dtype) { return Tensor(shape, dtype, options.device); }
-Tensor noise(const Shape& shape, DType dtype) { return filled(shape, dtype, options.device); }
+Tensor noise(const Shape& shape, DType dtype) {
+  return weft::noise(shape, {dtype, options.device});
+}
 
 // What is reachable: on a CPU its units' own rates, on a GPU those of a product that fills it.
 double peak_flops(DType dtype) {

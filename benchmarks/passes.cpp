@@ -5,9 +5,12 @@
 #include <string>
 #include <vector>
 
+#include <omp.h>
+
 #include "benchmarks/device_timing.hpp"
 #include "core/backend/cpu_peaks.hpp"
 #include "core/backend/profiled_backend.hpp"
+#include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 
 namespace {
@@ -55,7 +58,7 @@ struct Shapes {
   Tensor hidden() const { return of({rows, kHidden}); }
   Tensor inner() const { return of({rows, kInner}); }
   Tensor logits() const { return of({masked(), kVocabulary}); }
-  Tensor of(const Shape& shape) const { return filled(shape, dtype, options.device); }
+  Tensor of(const Shape& shape) const { return noise(shape, {dtype, options.device}); }
 };
 
 using Call = std::function<void(Backend&)>;
@@ -83,7 +86,7 @@ const std::vector<Case> kPasses = {
     {"copy from f32",
      [](const Shapes& s) -> Call {
        if (s.dtype == DType::f32) return {};
-       return [y = s.hidden(), x = filled({s.rows, kHidden}, DType::f32, options.device)](
+       return [y = s.hidden(), x = noise({s.rows, kHidden}, {DType::f32, options.device})](
                   Backend& b) mutable { b.copy(y, x); };
      }},
     {"add",
@@ -135,7 +138,7 @@ const std::vector<Case> kPasses = {
      }},
     {"layer norm backward",
      [](const Shapes& s) -> Call {
-       const Tensor ones = filled({s.rows}, DType::f32, options.device);
+       const Tensor ones = noise({s.rows}, {DType::f32, options.device});
        return [dx = s.hidden(), dgamma = f32({kHidden}), dbeta = f32({kHidden}), dy = s.hidden(),
                x = s.hidden(), ones, gamma = s.of({kHidden})](Backend& b) mutable {
          b.layer_norm_backward(dx, dgamma, dbeta, dy, x, ones, ones, gamma);
@@ -154,7 +157,7 @@ const std::vector<Case> kPasses = {
      }},
     {"residual + norm backward",
      [](const Shapes& s) -> Call {
-       const Tensor ones = filled({s.rows}, DType::f32, options.device);
+       const Tensor ones = noise({s.rows}, {DType::f32, options.device});
        return [dx = s.hidden(), dresidual = s.hidden(), dbias = f32({kHidden}),
                dgamma = f32({kHidden}), dbeta = f32({kHidden}), dy = s.hidden(), sum = s.hidden(),
                ones, gamma = s.of({kHidden})](Backend& b) mutable {
@@ -183,8 +186,8 @@ const std::vector<Case> kPasses = {
      }},
     {"cross entropy backward",
      [](const Shapes& s) -> Call {
-       const Tensor lse = filled({s.masked()}, DType::f32, options.device);
-       const Tensor one = filled({1}, DType::f32, options.device);
+       const Tensor lse = noise({s.masked()}, {DType::f32, options.device});
+       const Tensor one = noise({1}, {DType::f32, options.device});
        return [dlogits = s.logits(), logits = s.logits(), targets = indices(s.masked()), lse,
                one](Backend& b) mutable {
          b.cross_entropy_backward(dlogits, logits, targets, lse, one, 0);
@@ -201,14 +204,14 @@ std::vector<AdamTensors> weights(DType dtype) {
   }
   std::vector<AdamTensors> all;
   for (const Shape& shape : shapes) {
-    const auto noise = [&](DType of) { return filled(shape, of, options.device); };
+    const auto noise_in = [&](DType of) { return noise(shape, {of, options.device}); };
     Tensor squares = f32(shape);
     backend(squares).fill(squares, 1e-4F);
-    all.push_back({.w = noise(DType::f32),
-                   .m = noise(DType::f32),
+    all.push_back({.w = noise_in(DType::f32),
+                   .m = noise_in(DType::f32),
                    .v = squares,
-                   .copy = dtype == DType::f32 ? Tensor{} : noise(dtype),
-                   .g = noise(DType::f32),
+                   .copy = dtype == DType::f32 ? Tensor{} : noise_in(dtype),
+                   .g = noise_in(DType::f32),
                    .weight_decay = 0.01F});
   }
   return all;

@@ -9,6 +9,7 @@
 #include "core/backend/cpu_peaks.hpp"
 #include "core/backend/cuda.hpp"
 #include "core/backend/gpu_peaks.hpp"
+#include "core/backend/timing.hpp"
 #include "core/backend/transfer.hpp"
 
 namespace weft {
@@ -33,24 +34,6 @@ GpuPeaks peaks_of(Device device) {
   }
   return gpu_peaks(cuda_report().gpus.at(static_cast<std::size_t>(device.index)).name)
       .value_or(GpuPeaks{});
-}
-
-// Numbers in [-1, 1) that differ: a GPU draws less power, and runs faster, on equal ones.
-Tensor noise(const Shape& shape, const TensorOptions& options) {
-  const std::int64_t period = std::min<std::int64_t>(shape.numel(), 1 << 20);
-  Tensor host({period}, DType::f32);
-  for (std::int64_t i = 0; i < period; ++i) {
-    const auto random = philox_u32({.seed = 1}, static_cast<std::uint64_t>(i));
-    host.data<float>()[i] = static_cast<float>(random) * 0x1.0p-31F - 1.0F;
-  }
-  const Tensor piece = to_device(host, options.device);
-  Tensor x(shape, options);
-  for (std::int64_t first = 0; first < x.numel(); first += period) {
-    const std::int64_t count = std::min(period, x.numel() - first);
-    Tensor part = x.slice_flat(first, {count});
-    backend(x).copy(part, piece.narrow(0, count));
-  }
-  return x;
 }
 
 void add_copies(std::vector<Rate>& rates, Device device) {

@@ -3,11 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
-
-#include <omp.h>
 
 #include "core/backend/backend.hpp"
+#include "core/backend/timing.hpp"
 
 namespace weft {
 
@@ -16,31 +14,13 @@ namespace {
 constexpr double kTurn = 0.003;  // seconds at least that a kernel is called for in a turn
 constexpr int kLeastTurns = 3;
 
-// One thread is timed by the processor time it took, so that a busy machine counts little.
-double now() {
-  timespec t{};
-  clock_gettime(omp_get_max_threads() == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
+double now() { return timing_clock({}); }
 
 template <class Work>
 double seconds_of(const Work& work) {
   const double start = now();
   work();
   return now() - start;
-}
-
-Tensor noise(const Shape& shape, DType dtype) {
-  constexpr std::int64_t kPeriod = 1 << 16;
-  Tensor x(shape, DType::f32), y(shape, dtype);
-  auto* const values = x.data<float>();
-  for (std::int64_t i = 0; i < x.numel(); ++i) {
-    values[i] = i < kPeriod
-                    ? 0.04F * (uniform_from(philox_u32({}, static_cast<std::uint64_t>(i))) - 0.5F)
-                    : values[i - kPeriod];
-  }
-  backend(y).copy(y, x);
-  return y;
 }
 
 // The call's tensors.
