@@ -31,8 +31,9 @@ std::string this_cpu() {
 }
 
 std::string in_words(const ProductSetting& setting) {
-  return fmt::format("{} with {} on each of {} of a host", setting.cpu,
-                     counted(setting.threads, "thread"), counted(setting.ranks, "rank"));
+  const std::string alone = setting.cpu + " with " + counted(setting.threads, "thread");
+  return setting.ranks == 1 ? alone
+                            : fmt::format("{} on each of {} ranks of a host", alone, setting.ranks);
 }
 
 ProductSetting this_setting(Communicator& world) {

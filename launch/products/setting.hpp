@@ -16,7 +16,7 @@ struct ProductSetting {
   bool operator==(const ProductSetting&) const = default;
 };
 
-// "CPU with 2 threads on each of 4 ranks of a host"
+// "CPU with 2 threads", or "CPU with 2 threads on each of 4 ranks of a host".
 std::string in_words(const ProductSetting& setting);
 
 // Model, family and those instructions that products use here; DNNL_MAX_CPU_ISA counts.

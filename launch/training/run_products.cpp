@@ -43,7 +43,8 @@ bool is_remembered(const fs::path& file, std::string& note) {
     return path_exists(file);
   } catch (const InputError& e) {
     note = fmt::format(
-        "products: {}: nothing can be remembered there: the rule chooses their kernels", e.what());
+        "products: {}: nothing can be remembered there, and the rule chooses their kernels",
+        e.what());
     return false;
   }
 }

@@ -29,6 +29,12 @@ TEST(RememberedProducts, HaveAFileForEachSetting) {
   EXPECT_EQ(remembered_products(kSetting), std::nullopt);
 }
 
+TEST(RememberedProducts, SayWhatTheyWereMeasuredWith) {
+  EXPECT_EQ(in_words(kSetting),
+            "Some (R) CPU @ 2GHz, AMX with 8 threads on each of 2 ranks of a host");
+  EXPECT_EQ(in_words({.cpu = "c"}), "c with 1 thread");
+}
+
 TEST(RememberedProducts, KeepWhatIsNotMeasuredAgain) {
   const fs::path path = new_directory("cache") / "products.yaml";
   const auto remember = [&](const ProductTable& table) {
