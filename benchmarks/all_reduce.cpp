@@ -3,14 +3,15 @@
 #include "benchmarks/all_reduce.hpp"
 
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <optional>
 
 #include <mpi.h>
 
+#include "benchmarks/arguments.hpp"
 #include "benchmarks/usage.hpp"
 #include "core/base/error.hpp"
+#include "launch/failure.hpp"
 #include "launch/process.hpp"
 
 namespace {
@@ -47,7 +48,8 @@ void compare(Communicator& pieces, Communicator& shared, std::int64_t bytes) {
 }
 
 void run(std::size_t chunk_bytes) {
-  if (launched_rank().ranks == 1) throw InputError("start several ranks: mpirun -np 2 all_reduce");
+  if (launched_rank().ranks == 1)
+    throw InputError("one rank has nobody to add up with", "mpirun -np 2 all_reduce");
   const auto pieces = mpi_communicator({.share_memory = false});
   const auto shared = mpi_communicator(
       {.on_no_shared_memory =
@@ -63,6 +65,12 @@ void run(std::size_t chunk_bytes) {
   }
 }
 
+std::size_t chunk_bytes(int argc, char** argv) {
+  const auto given = plain_arguments({"all_reduce", argc, argv}, 1);
+  if (given.empty()) return MpiOptions{}.chunk_bytes;
+  return static_cast<std::size_t>(whole_number("CHUNK_KIB", given[0], 1, 1 << 20)) << 10;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -73,12 +81,9 @@ int main(int argc, char** argv) {
   std::optional<weft::MpiSession> mpi;  // outlives the error that must end all ranks
   try {
     mpi.emplace();
-    const std::size_t kib = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 0;
-    run(kib > 0 ? kib << 10 : weft::MpiOptions{}.chunk_bytes);
+    run(chunk_bytes(argc, argv));
     return 0;
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
-    weft::abort_ranks(1);
-    return 1;
+    return weft::end_ranks(e, weft::exit_status_of(e));
   }
 }

@@ -5,16 +5,18 @@
 // longer is somebody else's.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
+#include <exception>
 #include <string>
 #include <vector>
 
 #include <omp.h>
 
+#include "benchmarks/arguments.hpp"
 #include "benchmarks/usage.hpp"
 #include "core/backend/backend.hpp"
 #include "core/backend/cpu/attention/choice.hpp"
+#include "launch/failure.hpp"
 
 namespace {
 
@@ -104,12 +106,8 @@ void report(const Case& c, DType dtype, double seconds) {
   line("backward", 5, &Times::backward);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (asks_for_help(argc, argv, "attention [SECONDS (0.3): of each kernel]")) return 0;
+void run(double seconds) {
   omp_set_num_threads(1);
-  const double seconds = argc > 1 ? std::atof(argv[1]) : 0.3;
   std::printf("by column: oneDNN, baseline, AVX-512, AVX512_BF16, as far as the CPU has them\n");
   for (const DType dtype : {DType::f32, DType::bf16}) {
     for (const Case& c :
@@ -118,5 +116,18 @@ int main(int argc, char** argv) {
           Case{2, 512, 12, false, false, 0.1F}, Case{2, 512, 12, true}, Case{1, 1024, 12},
           Case{1, 1024, 12, true, false, 0.1F}, Case{1, 4096, 3}, Case{1, 4096, 3, true}})
       report(c, dtype, seconds);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (asks_for_help(argc, argv, "attention [SECONDS (0.3): of each kernel]")) return 0;
+  try {
+    const auto given = plain_arguments({"attention", argc, argv}, 1);
+    run(given.empty() ? 0.3 : positive_number("SECONDS", given[0]));
+    return 0;
+  } catch (const std::exception& e) {
+    return end_ranks(e, exit_status_of(e));
   }
 }

@@ -19,19 +19,29 @@ import os
 import statistics
 import subprocess
 
+from whole_numbers import at_least
+
 PROGRAM = os.path.join(os.path.dirname(__file__), "../build/cpu/bin/training_step")
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--ranks", type=at_least(1), default=2)
+    parser.add_argument("--layers", type=at_least(0), default=12)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--batch", type=int, default=8, help="sequences to a step, of all ranks")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=3, help="of each side and round, after one that is not counted")
+    parser.add_argument("--batch", type=at_least(1), default=8, help="sequences to a step, of all ranks")
+    parser.add_argument("--rounds", type=at_least(1), default=5)
+    parser.add_argument("--steps", type=at_least(1), default=3, help="of each side and round, after one that is not counted")
     parser.add_argument("--no-floor", action="store_true", help="leave that side out")
-    return parser.parse_args()
+    options = parser.parse_args()
+    cores = len(os.sched_getaffinity(0))
+    if options.batch % options.ranks:
+        parser.error(f"--batch {options.batch} is not a multiple of --ranks {options.ranks}")
+    if cores < options.ranks:
+        parser.error(f"--ranks {options.ranks}: each needs a core, and there are {cores}")
+    if not os.access(PROGRAM, os.X_OK):
+        parser.error(f"no {PROGRAM}: cmake --preset cpu -DWEFT_BUILD_BENCHMARKS=ON && cmake --build --preset cpu")
+    return options
 
 
 def command(options, parts):
@@ -80,8 +90,6 @@ def floor(options, cores):
 def main():
     options = arguments()
     cores = sorted(os.sched_getaffinity(0))
-    if options.batch % options.ranks or len(cores) < options.ranks:
-        raise SystemExit("--batch must be a multiple of --ranks, and each rank needs a core")
     sides = {"one": one, "ranks": ranks} if options.no_floor else {"one": one, "ranks": ranks, "floor": floor}
     times = {name: [] for name in sides}
     for _ in range(options.rounds):

@@ -2,16 +2,18 @@
 // 15% of them masked) and sets each against the device's own peaks (the passes over memory are
 // timed by passes): kernels --help
 #include <cstdio>
-#include <cstdlib>
+#include <exception>
 #include <functional>
 #include <string>
 
 #include <omp.h>
 
+#include "benchmarks/arguments.hpp"
 #include "benchmarks/device_timing.hpp"
 #include "benchmarks/usage.hpp"
 #include "core/backend/cpu_peaks.hpp"
-#include "core/base/error.hpp"
+#include "core/base/plural.hpp"
+#include "launch/failure.hpp"
 
 namespace {
 
@@ -107,16 +109,17 @@ constexpr const char* kUsage =
 
 Options parse(int argc, char** argv) {
   Options o;
-  for (int i = 1; i < argc; i += 2) {
-    const std::string name = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
-    if (name == "--device" && (value == "cpu" || value == "cuda")) {
-      o.device.type = value == "cuda" ? DeviceType::cuda : DeviceType::cpu;
-    } else if (name == "--batch" && std::atoll(value.c_str()) > 0) {
-      o.batch = std::atoll(value.c_str());
-    } else if (name == "--seconds" && std::atof(value.c_str()) > 0) {
-      o.seconds = std::atof(value.c_str());
+  Words words("kernels", argc, argv);
+  while (words.next()) {
+    const std::string& name = words.word();
+    if (name == "--device") {
+      o.device.type = words.one({"cpu", "cuda"}) == "cuda" ? DeviceType::cuda : DeviceType::cpu;
+    } else if (name == "--batch") {
+      o.batch = words.whole(1, 1 << 14);
+    } else if (name == "--seconds") {
+      o.seconds = words.positive();
     } else {
-      throw InputError("cannot read the option " + name + " " + value, kUsage);
+      words.refuse();
     }
   }
   return o;
@@ -124,9 +127,8 @@ Options parse(int argc, char** argv) {
 
 void run() {
   const double peak_f32 = peak_flops(DType::f32), peak_bf16 = peak_flops(DType::bf16);
-  const std::string device = on_cpu(options.device)
-                                 ? std::to_string(omp_get_max_threads()) + " threads"
-                                 : options.device.str();
+  const std::string device =
+      on_cpu(options.device) ? counted(omp_get_max_threads(), "thread") : options.device.str();
   std::printf("%s, batch %lld; measured peaks: f32 %.0f, bf16 %.0f GFLOP/s\n", device.c_str(),
               static_cast<long long>(options.batch), peak_f32 / 1e9, peak_bf16 / 1e9);
   for (const DType dtype : {DType::f32, DType::bf16}) {
@@ -144,8 +146,7 @@ int main(int argc, char** argv) {
     options = parse(argc, argv);
     run();
     return 0;
-  } catch (const Error& e) {
-    std::fprintf(stderr, "error: %s\nhint: %s\n", e.what(), e.hint().c_str());
-    return 1;
+  } catch (const std::exception& e) {
+    return end_ranks(e, exit_status_of(e));
   }
 }

@@ -1,17 +1,21 @@
 // Times the calls of a backend that are bound by memory, each alone, and sets the bytes counted of
 // them (core/backend/work.hpp) against the measured bandwidth: passes --help
 #include <cstdio>
-#include <cstdlib>
+#include <exception>
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <omp.h>
 
+#include "benchmarks/arguments.hpp"
 #include "benchmarks/device_timing.hpp"
+#include "benchmarks/usage.hpp"
 #include "core/backend/cpu_peaks.hpp"
 #include "core/backend/profiled_backend.hpp"
 #include "core/backend/transfer.hpp"
-#include "core/base/error.hpp"
+#include "core/base/plural.hpp"
+#include "launch/failure.hpp"
 
 namespace {
 
@@ -19,17 +23,20 @@ using namespace weft;
 
 constexpr float kDropout = 0.1F;
 constexpr std::int64_t kHidden = 768, kInner = 3072, kVocabulary = 30522;
-constexpr const char* kUsage = R"(passes [OPTION VALUE]... [NAME...]
+const std::string kUsage = R"(passes [OPTION VALUE]... [NAME...]
 
   NAME         times the passes whose names contain it, or another NAME (all)
-  --rows N     of the hidden tensors: 0 means 1024, a step of BERT-base with B 8, T 128, and then
-               32768, whose tensors are larger than the caches (0)
+  --rows N     of the hidden tensors, up to 262144: 0 means 1024, a step of BERT-base with B 8,
+               T 128, and then 32768, whose tensors are larger than the caches (0)
   --seconds S  of each pass (0.2)
   --device D   cpu or cuda (cpu)
 
 Bytes are counted as read and written from memory: what the caches hold of small tensors lets a pass
 be faster than memory. The optimizers' have the 108 M weights of BERT-base, and f32 gradients; a row
-named bf16 is with a copy of the weights in bf16.)";
+named bf16 is with a copy of the weights in bf16.
+
+The passes:
+  )";
 
 struct Options {
   Device device;
@@ -54,7 +61,7 @@ struct Shapes {
   std::int64_t rows;
   DType dtype;
 
-  std::int64_t masked() const { return rows * 5 / 32; }
+  std::int64_t masked() const { return std::max<std::int64_t>(1, rows * 5 / 32); }
   Tensor hidden() const { return of({rows, kHidden}); }
   Tensor inner() const { return of({rows, kInner}); }
   Tensor logits() const { return of({masked(), kVocabulary}); }
@@ -295,8 +302,9 @@ double measured_peak() {
   }
   const MemoryRates rates = measure_memory();
   const double best = std::max({rates.read, rates.copy, rates.triad});
-  std::printf("%d threads; memory read %.1f, copy %.1f, triad %.1f GB/s; 100%% is the %s\n",
-              omp_get_max_threads(), rates.read / 1e9, rates.copy / 1e9, rates.triad / 1e9,
+  std::printf("%s; memory read %.1f, copy %.1f, triad %.1f GB/s; 100%% is the %s\n",
+              counted(omp_get_max_threads(), "thread").c_str(), rates.read / 1e9, rates.copy / 1e9,
+              rates.triad / 1e9,
               best == rates.read   ? "read"
               : best == rates.copy ? "copy"
                                    : "triad");
@@ -315,23 +323,42 @@ void run() {
   report(kOptimizerPasses, 0, peak);
 }
 
+std::vector<std::string> pass_names() {
+  std::vector<std::string> names;
+  for (const auto* cases : {&kPasses, &kOptimizerPasses}) {
+    for (const Case& c : *cases) names.emplace_back(c.name);
+  }
+  return names;
+}
+
+std::string name_list(const char* between) {
+  return fmt::format("{}", fmt::join(pass_names(), between));
+}
+
+// `part` itself; throws InputError when no pass has it in its name.
+std::string wanted_part(const std::string& part) {
+  for (const std::string& name : pass_names()) {
+    if (!part.empty() && name.find(part) != std::string::npos) return part;
+  }
+  throw InputError(fmt::format("no pass has '{}' in its name", part),
+                   "there are " + name_list(", "));
+}
+
 Options parse(int argc, char** argv) {
   Options o;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name.rfind("--", 0) != 0) {
-      o.names.push_back(name);
-      continue;
-    }
-    const std::string value = i + 1 < argc ? argv[++i] : "";
-    if (name == "--device" && (value == "cpu" || value == "cuda")) {
-      o.device.type = value == "cuda" ? DeviceType::cuda : DeviceType::cpu;
-    } else if (name == "--rows" && std::atoll(value.c_str()) > 0) {
-      o.rows = std::atoll(value.c_str());
-    } else if (name == "--seconds" && std::atof(value.c_str()) > 0) {
-      o.seconds = std::atof(value.c_str());
+  Words words("passes", argc, argv);
+  while (words.next()) {
+    const std::string& name = words.word();
+    if (name == "--device") {
+      o.device.type = words.one({"cpu", "cuda"}) == "cuda" ? DeviceType::cuda : DeviceType::cpu;
+    } else if (name == "--rows") {
+      o.rows = words.whole(0, 1 << 18);
+    } else if (name == "--seconds") {
+      o.seconds = words.positive();
+    } else if (words.is_option()) {
+      words.refuse();
     } else {
-      throw InputError("cannot read the option " + name + " " + value, "see passes --help");
+      o.names.push_back(wanted_part(name));
     }
   }
   return o;
@@ -340,13 +367,12 @@ Options parse(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && std::string(argv[1]) == "--help") return std::puts(kUsage) < 0;
+  if (asks_for_help(argc, argv, (kUsage + name_list("\n  ")).c_str())) return 0;
   try {
     options = parse(argc, argv);
     run();
     return 0;
-  } catch (const Error& e) {
-    std::fprintf(stderr, "error: %s\nhint: %s\n", e.what(), e.hint().c_str());
-    return 1;
+  } catch (const std::exception& e) {
+    return end_ranks(e, exit_status_of(e));
   }
 }

@@ -13,6 +13,7 @@
 #include "core/base/json.hpp"
 #include "launch/device.hpp"
 #include "launch/doctor/machine.hpp"
+#include "launch/failure.hpp"
 #include "launch/process.hpp"
 
 namespace {
@@ -106,9 +107,7 @@ int main(int argc, char** argv) {
     set_threads(0);
     run(json);
     return 0;
-  } catch (const Error& e) {
-    std::fprintf(stderr, "error: %s\nhint: %s\n", e.what(), e.hint().c_str());
-    abort_ranks(1);
-    return 1;
+  } catch (const std::exception& e) {
+    return end_ranks(e, exit_status_of(e));
   }
 }

@@ -4,8 +4,17 @@
 # The training loss of masked tokens over minutes, the held-out loss at each evaluation, and a line at the entropy (in
 # nats) of the text's tokens, as benchmarks/unigram_entropy.py prints it.
 set -euo pipefail
-metrics=${1:?usage: plot_losses.sh METRICS.jsonl OUT.svg [ENTROPY]}
-out=${2:?usage: plot_losses.sh METRICS.jsonl OUT.svg [ENTROPY]}
+usage="usage: plot_losses.sh METRICS.jsonl OUT.svg [ENTROPY]"
+if [ "${1:-}" = --help ]; then
+  echo "$usage"
+  exit 0
+fi
+if [ $# -lt 2 ] || [ $# -gt 3 ]; then
+  echo "$usage" >&2
+  exit 2
+fi
+metrics=$1
+out=$2
 entropy=${3:-}
 
 work=$(mktemp -d)

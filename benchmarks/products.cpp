@@ -2,14 +2,17 @@
 // BERT: products --help
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
+#include <exception>
 #include <string>
 
 #include <fmt/format.h>
 #include <omp.h>
 
+#include "benchmarks/arguments.hpp"
 #include "benchmarks/usage.hpp"
 #include "core/backend/cpu/product_timing.hpp"
+#include "core/base/plural.hpp"
+#include "launch/failure.hpp"
 
 namespace {
 
@@ -32,22 +35,13 @@ void compare(const std::string& name, const ProductCall& call, double seconds) {
   std::fflush(stdout);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (asks_for_help(argc, argv,
-                    "products [ROWS (1024)] [HIDDEN (768)] [SECONDS (0.5): of each product]\n"
-                    "OMP_NUM_THREADS sets the threads; one thread is timed by its processor time"))
-    return 0;
-  const std::int64_t rows = argc > 1 ? std::atoll(argv[1]) : 1024;
-  const std::int64_t hidden = argc > 2 ? std::atoll(argv[2]) : 768;
-  const double seconds = argc > 3 ? std::atof(argv[3]) : 0.5;
+void run(std::int64_t rows, std::int64_t hidden, double seconds) {
   struct Layer {
     const char* name;
     std::int64_t rows, inputs, outputs;
   };
-  std::printf("%d threads; m x n x k; GFLOP/s (times the rate of oneDNN on plain operands) of\n",
-              omp_get_max_threads());
+  std::printf("%s; m x n x k; GFLOP/s (times the rate of oneDNN on plain operands) of\n",
+              counted(omp_get_max_threads(), "thread").c_str());
   std::string heading(36, ' ');
   for (const ProductKernel kernel : kProductKernels)
     heading += fmt::format("{:>22}  ", name_of(kernel));
@@ -55,7 +49,7 @@ int main(int argc, char** argv) {
   for (const Layer& l :
        {Layer{"out", rows, hidden, hidden}, Layer{"qkv", rows, hidden, 3 * hidden},
         Layer{"up", rows, hidden, 4 * hidden}, Layer{"down", rows, 4 * hidden, hidden},
-        Layer{"vocabulary", rows * 5 / 32, hidden, 30522}}) {
+        Layer{"vocabulary", std::max<std::int64_t>(1, rows * 5 / 32), hidden, 30522}}) {
     const auto call = [](std::int64_t m, std::int64_t n, std::int64_t k) {
       ProductShape s{.m = m, .n = n, .k = k};
       s.a_row = k;
@@ -80,5 +74,22 @@ int main(int argc, char** argv) {
     dw.a_sums = true;
     compare(std::string(l.name) + " dw, sums", dw, seconds);
   }
-  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (asks_for_help(argc, argv,
+                    "products [ROWS (1024)] [HIDDEN (768)] [SECONDS (0.5): of each product]\n"
+                    "OMP_NUM_THREADS sets the threads; one thread is timed by its processor time"))
+    return 0;
+  try {
+    const auto given = plain_arguments({"products", argc, argv}, 3);
+    run(given.size() > 0 ? whole_number("ROWS", given[0], 1, 1 << 20) : 1024,
+        given.size() > 1 ? whole_number("HIDDEN", given[1], 1, 1 << 14) : 768,
+        given.size() > 2 ? positive_number("SECONDS", given[2]) : 0.5);
+    return 0;
+  } catch (const std::exception& e) {
+    return end_ranks(e, exit_status_of(e));
+  }
 }

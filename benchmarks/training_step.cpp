@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -18,8 +17,11 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+#include <omp.h>
 #include <sys/resource.h>
 
+#include "benchmarks/arguments.hpp"
 #include "benchmarks/gpt2.hpp"
 #include "benchmarks/usage.hpp"
 #include "core/autograd/backward.hpp"
@@ -30,10 +32,12 @@
 #include "core/backend/transfer.hpp"
 #include "core/base/error.hpp"
 #include "core/base/json.hpp"
+#include "core/base/plural.hpp"
 #include "core/nn/init.hpp"
 #include "core/optim/clip.hpp"
 #include "core/optim/optimizer.hpp"
 #include "launch/device.hpp"
+#include "launch/failure.hpp"
 #include "launch/process.hpp"
 #include "launch/profile/table.hpp"
 #include "launch/version.hpp"
@@ -48,8 +52,10 @@ using namespace weft;
 constexpr std::uint64_t kSeed = 42;
 constexpr const char* kUsage =
     "training_step [--model bert-base|bert-large|gpt2-124m] [--device cpu|cuda]\n"
-    "  [--precision fp32|bf16] [--batch N (8)] [--length N (128)] [--masked N (154)] [--layers N]\n"
-    "  [--threads N] [--warmup N (3)] [--graph on|off] [--profile N]";
+    "  [--precision fp32|bf16] [--batch N (8)] [--length N (128)] [--masked N (154)]\n"
+    "  [--layers N (0)] [--threads N] [--warmup N (3)] [--graph on|off (off)] [--profile N]\n"
+    "--layers 0 means the model's own number; --masked counts a whole batch's places, for BERT;\n"
+    "--graph on needs --device cuda";
 
 struct Options {
   std::string model = "bert-base";
@@ -62,37 +68,52 @@ struct Options {
   bool is_gpt2() const { return model == "gpt2-124m"; }
 };
 
+// What the values must be to each other.
+void check(const Options& o) {
+  if (!o.is_gpt2() && o.masked > o.batch * o.length) {
+    throw InputError(
+        fmt::format("--masked: {} of {}", o.masked, counted(o.batch * o.length, "place")),
+        "give at most --batch times --length; training masks 15% of them");
+  }
+  if (o.graph && o.tensors.device.type == DeviceType::cpu) {
+    throw InputError("--graph on: a CPU has no graphs", "leave it out, or add --device cuda");
+  }
+}
+
 Options parse(int argc, char** argv) {
+  constexpr std::int64_t kMost = 1 << 20;
   Options o;
-  const std::map<std::string, std::int64_t*> sizes = {{"--batch", &o.batch},
-                                                      {"--length", &o.length},
-                                                      {"--masked", &o.masked},
-                                                      {"--layers", &o.layers}};
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (i + 1 == argc) throw InputError(name + " needs a value");
-    const std::string value = argv[++i];
-    if (const auto size = sizes.find(name); size != sizes.end()) {
-      *size->second = std::stoll(value);
+  Words words("training_step", argc, argv);
+  while (words.next()) {
+    const std::string& name = words.word();
+    if (name == "--batch") {
+      o.batch = words.whole(1, kMost);
+    } else if (name == "--length") {
+      o.length = words.whole(1, kMost);
+    } else if (name == "--masked") {
+      o.masked = words.whole(1, kMost * kMost);
+    } else if (name == "--layers") {
+      o.layers = words.whole(0, 1000);
     } else if (name == "--threads") {
-      o.threads = std::stoi(value);
+      o.threads = static_cast<int>(words.whole(1, omp_get_num_procs()));
     } else if (name == "--warmup") {
-      o.warmup = std::stoi(value);
-    } else if (name == "--graph" && (value == "on" || value == "off")) {
-      o.graph = value == "on";
+      o.warmup = static_cast<int>(words.whole(0, kMost));
+    } else if (name == "--graph") {
+      o.graph = words.one({"on", "off"}) == "on";
     } else if (name == "--profile") {
-      o.profile = std::stoi(value);
-    } else if (name == "--precision" && (value == "fp32" || value == "bf16")) {
-      o.tensors.dtype = value == "bf16" ? DType::bf16 : DType::f32;
-    } else if (name == "--device" && (value == "cpu" || value == "cuda")) {
-      o.tensors.device.type = value == "cuda" ? DeviceType::cuda : DeviceType::cpu;
-    } else if (name == "--model" &&
-               (value == "bert-base" || value == "bert-large" || value == "gpt2-124m")) {
-      o.model = value;
+      o.profile = static_cast<int>(words.whole(1, kMost));
+    } else if (name == "--precision") {
+      o.tensors.dtype = words.one({"fp32", "bf16"}) == "bf16" ? DType::bf16 : DType::f32;
+    } else if (name == "--device") {
+      o.tensors.device.type =
+          words.one({"cpu", "cuda"}) == "cuda" ? DeviceType::cuda : DeviceType::cpu;
+    } else if (name == "--model") {
+      o.model = words.one({"bert-base", "bert-large", "gpt2-124m"});
     } else {
-      throw InputError("unknown option " + name + " " + value, kUsage);
+      words.refuse();
     }
   }
+  check(o);
   return o;
 }
 
@@ -392,7 +413,8 @@ void run(const Options& options) {
   const std::unique_ptr<Communicator> world = host_communicator();
   Options own = options;
   if (options.batch % world->size() != 0 || options.masked % world->size() != 0) {
-    throw InputError("--batch and --masked must be multiples of the number of ranks");
+    throw InputError("--batch and --masked must be multiples of the number of ranks",
+                     fmt::format("there are {}", counted(world->size(), "rank")));
   }
   own.batch /= world->size();
   own.masked /= world->size();
@@ -419,7 +441,7 @@ void run(const Options& options) {
   for (std::string line = next_line(); !line.empty(); line = next_line()) {
     Json answer;
     answer["seconds"] = Json::array();
-    for (int i = std::stoi(line); i > 0; --i) {
+    for (std::int64_t i = whole_number("steps", line, 1, 1 << 20); i > 0; --i) {
       const Step::Result result = step();
       answer["seconds"].push_back(result.seconds);
       answer["loss"] = result.loss;
@@ -439,8 +461,6 @@ int main(int argc, char** argv) {
     run(parse(argc, argv));
     return 0;
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
-    abort_ranks(1);
-    return 1;
+    return end_ranks(e, exit_status_of(e));
   }
 }

@@ -24,8 +24,12 @@ def tokens(prefix):
 
 
 def main():
+    if "--help" in sys.argv[1:]:
+        print(__doc__.strip())
+        return
     if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
+        print(__doc__.strip(), file=sys.stderr)
+        sys.exit(2)
     train = collections.Counter(tokens(sys.argv[1]))
     total = sum(train.values())
     entropy = -sum(n / total * math.log(n / total) for n in train.values())

@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <cassert>
-#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "core/backend/cuda.hpp"
 #include "core/base/error.hpp"
+#include "core/base/number.hpp"
 #include "core/base/suggest.hpp"
 #include "launch/device.hpp"
 #include "launch/process.hpp"
@@ -17,15 +17,6 @@
 namespace weft {
 
 namespace {
-
-template <class T>
-std::optional<T> parse_number(const std::string& s) {
-  T value{};
-  const char* end = s.data() + s.size();
-  const auto [rest, error] = std::from_chars(s.data(), end, value);
-  if (error != std::errc{} || rest != end) return std::nullopt;
-  return value;
-}
 
 std::string join(const std::vector<std::string>& names, std::string_view between) {
   return fmt::format("{}", fmt::join(names, between));

@@ -19,6 +19,10 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.append(os.path.dirname(HERE))
+
+from whole_numbers import at_least  # noqa: E402 (its folder is known from here on)
+
 SHAPES = {  # hidden, layers, vocabulary of the logits
     "bert-base": (768, 12, 30522),
     "bert-large": (1024, 24, 30522),
@@ -91,7 +95,8 @@ def start_workers(options, precision):
     threads = str(options.threads)
     environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
     torch_command = [options.python, os.path.join(HERE, "torch_worker.py"), *shape]
-    print(f"{precision}: starting and warming up Weft, PyTorch eager, PyTorch compiled ...", file=sys.stderr)
+    compiled = "" if options.no_compile else ", PyTorch compiled"
+    print(f"{precision}: starting and warming up Weft, PyTorch eager{compiled} ...", file=sys.stderr)
     workers = [Worker("weft", [options.weft, *shape], environment)]
     if options.device == "cuda":
         workers.append(Worker("weft as a graph", [options.weft, *shape, "--graph", "on"], environment))
@@ -167,6 +172,14 @@ def processor():
     return "unknown"
 
 
+def has_torch(python):
+    find = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"
+    try:
+        return subprocess.run([python, "-c", find], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    except OSError:
+        return False
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=list(SHAPES), default="bert-base")
@@ -174,25 +187,30 @@ def main():
     parser.add_argument("--weft", help="the Weft side (build/DEVICE/bin/training_step)")
     parser.add_argument("--python", default=sys.executable, help="a Python that has PyTorch")
     parser.add_argument("--precision", choices=["fp32", "bf16", "both"], default="both")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=2, help="steps of each side in a round")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--length", type=int, default=128)
-    parser.add_argument("--masked", type=int, help="masked places of a batch (15%%)")
-    parser.add_argument("--layers", type=int, default=0, help="fewer layers, for a trial (0: the model's)")
+    parser.add_argument("--rounds", type=at_least(1), default=9)
+    parser.add_argument("--steps", type=at_least(1), default=2, help="steps of each side in a round")
+    parser.add_argument("--threads", type=at_least(1), default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--batch", type=at_least(1), default=8)
+    parser.add_argument("--length", type=at_least(1), default=128)
+    parser.add_argument("--masked", type=at_least(1), help="masked places of a batch (15%%)")
+    parser.add_argument("--layers", type=at_least(0), default=0, help="fewer layers, for a trial (0: the model's)")
     parser.add_argument("--peak-tflops", type=float, default=0, help="of the device, for MFU (a GPU's data sheet)")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
     parser.add_argument("--output", default=os.path.join(ROOT, "build/vs_pytorch.json"), help="the numbers as JSON")
     options = parser.parse_args()
     options.weft = options.weft or os.path.join(ROOT, "build", options.device, "bin/training_step")
     if options.masked is None:
-        options.masked = round(0.15 * options.batch * options.length)
+        options.masked = max(1, round(0.15 * options.batch * options.length))
+    if options.masked > options.batch * options.length:
+        parser.error(f"--masked {options.masked}: a batch has {options.batch * options.length} places")
     if not os.access(options.weft, os.X_OK):
         preset = options.device
         sys.exit(
             f"error: no {options.weft}: cmake --preset {preset} -DWEFT_BUILD_BENCHMARKS=ON && cmake --build --preset {preset}"
         )
+
+    if not has_torch(options.python):
+        parser.error(f"{options.python} has no PyTorch: give --python a Python with PyTorch")
 
     precisions = ["fp32", "bf16"] if options.precision == "both" else [options.precision]
     results = [compare(options, precision) for precision in precisions]
