@@ -27,6 +27,13 @@ void check_same_kind(Communicator& host, Device device) {
 
 }  // namespace
 
+void check_precision(const Config& config, Device device) {
+  if (config.train.precision != DType::f16 || device.type != DeviceType::cpu) return;
+  throw InputError(
+      config.named("train.precision") + ": fp16 is not possible: CPUs do not compute in it",
+      "use fp32 or bf16, or a GPU");
+}
+
 Device choose_device(const std::string& wanted, const LaunchedRank& rank, int gpus) {
   if (wanted == "cpu" || (wanted == "auto" && gpus == 0)) return {};
   if (gpus == 0) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/tensor/device.hpp"
+#include "launch/config/config.hpp"
 #include "launch/console.hpp"
 #include "launch/process.hpp"
 #include "parallel/communicator.hpp"
@@ -15,6 +16,10 @@ namespace weft {
 // take its GPUs in turn; a rank that sees one GPU only, as under srun --gpus-per-task=1, takes
 // that. Throws InputError when `wanted` is cuda and there are none.
 Device choose_device(const std::string& wanted, const LaunchedRank& rank, int gpus);
+
+// Throws InputError, which names the key and its place, when `device` does not compute in the
+// precision of the configuration.
+void check_precision(const Config& config, Device device);
 
 // Makes `device` this process's current one: before MPI is up, so that an MPI library that knows
 // CUDA opens no other. Throws Error when the GPU cannot be used.

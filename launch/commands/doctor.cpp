@@ -64,6 +64,7 @@ Config read_run(const Arguments& arguments, int ranks, const Console& console) {
   std::vector<std::string> sets = arguments.all("set");
   if (arguments.precision()) sets.push_back("train.precision=" + arguments.text("precision"));
   Config config = read_config(arguments.text("products"), sets);
+  check_precision(config, Device{});
   if (!config.model.from.empty()) {
     config.model.keys_from = resolve_model_dir(config.model.from, console).string();
   }
@@ -119,13 +120,17 @@ void measure_products(const Arguments& arguments, std::unique_ptr<Communicator> 
   Mesh mesh(std::move(world), static_cast<int>(config.parallel.tensor));
   const std::vector<MeasuredProduct> products = measure_products(config, mesh, console);
   blank_line(arguments, console);
-  if (!arguments.json()) {
-    console.result(fmt::format("GFLOP/s of products by each kernel, with {}",
-                               counted(setting.threads, "thread")));
+  if (products.empty()) {
+    console.warn("nothing to choose: this CPU has one kernel for each product of the run");
+  } else {
+    if (!arguments.json()) {
+      console.result(fmt::format("GFLOP/s of products by each kernel, with {}",
+                                 counted(setting.threads, "thread")));
+    }
+    print(products, arguments, console);
   }
-  print(products, arguments, console);
   agree(mesh.world(), [&] {
-    if (!is_first) return;
+    if (!is_first || products.empty()) return;
     remember(place, {.setting = setting, .table = table_of(products)}, arguments, console);
   });
 }

@@ -45,11 +45,7 @@ Config read_arguments(const Arguments& arguments) {
         "benchmarks' training_step --device cuda --profile N");
   }
   Config config = read_config(arguments.positional(0), sets);
-  if (config.train.precision == DType::f16 && arguments.device().type == DeviceType::cpu) {
-    throw InputError(
-        config.named("train.precision") + ": fp16 is not possible: CPUs do not compute in it",
-        "use fp32 or bf16, or a GPU");
-  }
+  check_precision(config, arguments.device());
   return config;
 }
 
