@@ -12,6 +12,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/number.hpp"
+#include "core/tensor/device.hpp"
 
 namespace weft {
 
@@ -65,6 +66,9 @@ class Words {
   double positive() { return positive_number(word_, value()); }
   std::string one(const std::vector<std::string>& allowed) {
     return one_of(word_, value(), allowed);
+  }
+  DeviceType device_type() {
+    return one({"cpu", "cuda"}) == "cuda" ? DeviceType::cuda : DeviceType::cpu;
   }
 
   // For a word that the program has no use for.

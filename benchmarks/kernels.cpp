@@ -113,7 +113,7 @@ Options parse(int argc, char** argv) {
   while (words.next()) {
     const std::string& name = words.word();
     if (name == "--device") {
-      o.device.type = words.one({"cpu", "cuda"}) == "cuda" ? DeviceType::cuda : DeviceType::cpu;
+      o.device.type = words.device_type();
     } else if (name == "--batch") {
       o.batch = words.whole(1, 1 << 14);
     } else if (name == "--seconds") {

@@ -350,7 +350,7 @@ Options parse(int argc, char** argv) {
   while (words.next()) {
     const std::string& name = words.word();
     if (name == "--device") {
-      o.device.type = words.one({"cpu", "cuda"}) == "cuda" ? DeviceType::cuda : DeviceType::cpu;
+      o.device.type = words.device_type();
     } else if (name == "--rows") {
       o.rows = words.whole(0, 1 << 18);
     } else if (name == "--seconds") {

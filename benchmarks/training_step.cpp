@@ -105,8 +105,7 @@ Options parse(int argc, char** argv) {
     } else if (name == "--precision") {
       o.tensors.dtype = words.one({"fp32", "bf16"}) == "bf16" ? DType::bf16 : DType::f32;
     } else if (name == "--device") {
-      o.tensors.device.type =
-          words.one({"cpu", "cuda"}) == "cuda" ? DeviceType::cuda : DeviceType::cpu;
+      o.tensors.device.type = words.device_type();
     } else if (name == "--model") {
       o.model = words.one({"bert-base", "bert-large", "gpt2-124m"});
     } else {
