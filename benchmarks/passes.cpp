@@ -180,7 +180,7 @@ const std::vector<Case> kPasses = {
     {"scatter-add rows",
      [](const Shapes& s) -> Call {
        return [dx = f32({kVocabulary, kHidden}), dy = s.hidden(), index = indices(s.rows)](
-                  Backend& b) mutable { b.scatter_add_rows(dx, dy, index, 0); };
+                  Backend& b) mutable { b.scatter_add_rows(dx, dy, index, 0, false); };
      }},
     {"sum rows",
      [](const Shapes& s) -> Call {

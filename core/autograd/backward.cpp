@@ -18,15 +18,18 @@ namespace {
 struct Pending {
   Tensor grad;
 
+  bool may_be_added_to(const Node& of) const {
+    return is_place(grad, of) || grad.weak_storage().use_count() == 1;
+  }
+
   void add(Tensor g, const Node& of) {
     if (!grad) {
       grad = std::move(g);
       return;
     }
+    if (is_place(g, of)) std::swap(grad, g);
     const bool widen = grad.dtype() != g.dtype() && g.dtype() == DType::f32;
-    const bool sole_owner = grad.weak_storage().use_count() == 1;
-    const bool in_place = of.place && grad.raw() == of.place.raw();
-    if (in_place || (sole_owner && !widen)) {
+    if (!widen && may_be_added_to(of)) {
       backend(grad).add(grad, grad, g);
     } else {
       Tensor sum = empty_like(grad, widen ? DType::f32 : grad.dtype());
@@ -34,6 +37,27 @@ struct Pending {
       grad = std::move(sum);
     }
   }
+
+ private:
+  static bool is_place(const Tensor& x, const Node& of) {
+    return of.place && x.raw() == of.place.raw();
+  }
+};
+
+using PendingGradients = std::unordered_map<const Node*, Pending>;
+
+// Of the backward() that this thread is in; of the inner one where a recomputed block has its own.
+thread_local PendingGradients* collected = nullptr;
+
+class Collecting {
+ public:
+  explicit Collecting(PendingGradients& pending) : outer_(std::exchange(collected, &pending)) {}
+  ~Collecting() { collected = outer_; }
+  Collecting(const Collecting&) = delete;
+  Collecting& operator=(const Collecting&) = delete;
+
+ private:
+  PendingGradients* outer_;
 };
 
 struct Graph {
@@ -88,6 +112,18 @@ void check_seed(Root& root) {
 
 }  // namespace
 
+GradientPart gradient_part(Node& of, const Shape& shape, Device device) {
+  if (collected != nullptr) {
+    const auto it = collected->find(&of);
+    if (it != collected->end() && it->second.grad && it->second.grad.dtype() == DType::f32 &&
+        it->second.may_be_added_to(of)) {
+      return {.sum = std::move(it->second.grad), .accumulate = true};
+    }
+  }
+  if (of.place && !std::exchange(of.place_is_taken, true)) return {.sum = of.place};
+  return {.sum = Tensor(shape, DType::f32, device)};
+}
+
 GradMap backward(std::vector<Root> roots, const LeafHook& on_leaf) {
   GradMap result;
   std::erase_if(roots, [](const Root& root) { return !root.var.requires_grad(); });
@@ -101,7 +137,8 @@ GradMap backward(std::vector<Root> roots, const LeafHook& on_leaf) {
   };
 
   Graph graph = collect(roots);
-  std::unordered_map<const Node*, Pending> pending;
+  PendingGradients pending;
+  const Collecting collecting(pending);
   for (Root& root : roots) {
     const Node& node = *root.var.node();
     pending[&node].add(std::move(root.seed), node);

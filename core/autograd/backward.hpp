@@ -36,6 +36,17 @@ struct Root {
   Tensor seed = {};
 };
 
+// Where an op leaves its part of a leaf's f32 gradient. It returns `sum` as its gradient.
+struct GradientPart {
+  Tensor sum;
+  bool accumulate = false;  // sum holds the parts of other ops, to be added to; else it is to be
+                            // written, all of it
+};
+
+// For ops whose kernels can add, within backward(): what was collected of the gradient so far; or
+// the place where it is wanted; or new memory.
+GradientPart gradient_part(Node& of, const Shape& shape, Device device);
+
 // Backpropagates from the sum of all roots, each weighted by its seed. A graph can be walked once.
 GradMap backward(std::vector<Root> roots, const LeafHook& on_leaf = {});
 inline GradMap backward(const Var& root, Tensor seed = {}, const LeafHook& on_leaf = {}) {

@@ -38,11 +38,6 @@ Node::~Node() {
   }
 }
 
-Tensor new_gradient(Node& of, const Shape& shape, Device device) {
-  if (!of.place || std::exchange(of.place_is_taken, true)) return {shape, DType::f32, device};
-  return of.place;
-}
-
 Var record(std::string_view name, Tensor y, const std::vector<Var>& inputs, Backward backward) {
   Var out(std::move(y));
   bool needed = false;

@@ -48,8 +48,8 @@ struct Node {
 
   bool is_leaf() const { return !backward; }
 
-  // Of a leaf: where its next gradient is wanted, f32 and of its shape; empty: anywhere. The first
-  // op that makes a part of the gradient writes it there, and the engine adds the others.
+  // Of a leaf: where its next gradient is wanted, f32 and of its shape; empty: anywhere. Ops ask
+  // for it by gradient_part().
   Tensor place = {};
   bool place_is_taken = false;
   void want_gradient_at(Tensor where) {
@@ -57,10 +57,6 @@ struct Node {
     place_is_taken = false;
   }
 };
-
-// Memory for an f32 gradient of `of`, all of whose elements the caller writes: at the place where
-// it is wanted, if that is not taken yet.
-Tensor new_gradient(Node& of, const Shape& shape, Device device);
 
 // Makes the Var of an op's output. `inputs` in the order of the gradients that `backward` returns.
 // `name` must outlive the graph (a string literal). When no input requires a gradient, or within

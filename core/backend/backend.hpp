@@ -174,10 +174,10 @@ class Backend {
   // rank's part of a vocabulary, the masked places of a batch. index i32 [N].
   virtual void gather_rows(Tensor& y, const Tensor& x, const Tensor& index,
                            std::int64_t first_row) = 0;
-  // dx = 0; dx[index[n] - first_row] += dy[n], in the order of n: deterministic. dx may be f32 when
-  // dy is not.
+  // dx = 0, unless `accumulate`; dx[index[n] - first_row] += dy[n], in the order of n:
+  // deterministic. dx may be f32 when dy is not.
   virtual void scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index,
-                                std::int64_t first_row) = 0;
+                                std::int64_t first_row, bool accumulate) = 0;
 
   // y[i] = i % period * stride, i32: positions, or the first row of each sample.
   virtual void count_up(Tensor& y, std::int64_t period, std::int64_t stride) = 0;

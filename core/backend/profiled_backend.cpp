@@ -224,10 +224,11 @@ void ProfiledBackend::gather_rows(Tensor& y, const Tensor& x, const Tensor& inde
 }
 
 void ProfiledBackend::scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index,
-                                       std::int64_t first_row) {
+                                       std::int64_t first_row, bool accumulate) {
   timed(
-      "scatter-add rows", dy.dtype(), [&] { inner_.scatter_add_rows(dx, dy, index, first_row); },
-      [&] { return work::scatter_add_rows(dx, dy, index); });
+      "scatter-add rows", dy.dtype(),
+      [&] { inner_.scatter_add_rows(dx, dy, index, first_row, accumulate); },
+      [&] { return work::scatter_add_rows(dx, dy, index, accumulate); });
 }
 
 void ProfiledBackend::cross_entropy_parts(Tensor& parts_N3, const Tensor& logits_NV,

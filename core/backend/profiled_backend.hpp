@@ -59,8 +59,8 @@ class ProfiledBackend final : public Backend {
                               const Dropout& dropout) override;
   void gather_rows(Tensor& y, const Tensor& x, const Tensor& index,
                    std::int64_t first_row) override;
-  void scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index,
-                        std::int64_t first_row) override;
+  void scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index, std::int64_t first_row,
+                        bool accumulate) override;
   void cross_entropy_parts(Tensor& parts_N3, const Tensor& logits_NV, const Tensor& targets_N,
                            std::int64_t first_column) override;
   void cross_entropy_join(Tensor& sums, Tensor& lse_N, const Tensor& parts_tN3,

@@ -74,9 +74,9 @@ Work attention_backward(const Tensor& dqkv, const Tensor& dout, const Tensor& qk
 
 Work gather_rows(const Tensor& y, const Tensor& index) { return pass({&y, &y, &index}); }
 
-Work scatter_add_rows(const Tensor& dx, const Tensor& dy, const Tensor& index) {
+Work scatter_add_rows(const Tensor& dx, const Tensor& dy, const Tensor& index, bool accumulate) {
   const double row_of_dx = static_cast<double>(size_of(dx.dtype()));
-  Work w = pass({&dx, &dy, &index});
+  Work w = accumulate ? pass({&dy, &index}) : pass({&dx, &dy, &index});
   w.bytes += 2 * row_of_dx * static_cast<double>(dy.numel());
   return w;
 }

@@ -35,8 +35,8 @@ Work attention_backward(const Tensor& dqkv, const Tensor& dout, const Tensor& qk
 
 // x is as large as y or larger: only the rows that are asked for are read.
 Work gather_rows(const Tensor& y, const Tensor& index);
-// dx is written once, and each row of dy added to one of it.
-Work scatter_add_rows(const Tensor& dx, const Tensor& dy, const Tensor& index);
+// dx is zeroed, unless `accumulate`, and each row of dy added to one of it.
+Work scatter_add_rows(const Tensor& dx, const Tensor& dy, const Tensor& index, bool accumulate);
 
 Work adamw(std::span<const AdamTensors> parameters);
 Work lamb_moments(std::span<const AdamTensors> parameters);

@@ -1,6 +1,9 @@
 // y = x w^T + bias, and f of it.
 #include "core/ops/linear.hpp"
 
+#include <utility>
+
+#include "core/autograd/backward.hpp"
 #include "core/backend/backend.hpp"
 #include "core/base/error.hpp"
 #include "core/ops/describe.hpp"
@@ -42,8 +45,10 @@ class LinearBackward {
     }
     if (wants_bias_) grads[2] = Tensor({w_shape_[0]}, DType::f32, dy.device());
     if (x_) {
-      grads[1] = new_gradient(*w_node_, w_shape_, dy.device());
-      backend(dy).matmul(grads[1], dy, x_, {.transpose_a = true, .a_sums = grads[2]});
+      auto [dw, accumulate] = gradient_part(*w_node_, w_shape_, dy.device());
+      backend(dy).matmul(dw, dy, x_,
+                         {.transpose_a = true, .accumulate = accumulate, .a_sums = grads[2]});
+      grads[1] = std::move(dw);
     } else if (wants_bias_) {
       backend(dy).sum_rows(grads[2], dy);
     }

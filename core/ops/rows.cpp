@@ -1,8 +1,10 @@
 // Embeddings and picked rows.
 #include "core/ops/rows.hpp"
 
+#include <utility>
 #include <vector>
 
+#include "core/autograd/backward.hpp"
 #include "core/backend/backend.hpp"
 #include "core/base/error.hpp"
 #include "core/ops/describe.hpp"
@@ -36,9 +38,9 @@ Var embedding(const Var& table, const Tensor& ids, std::int64_t first_row) {
   return record(
       "embedding", y, {table},
       [node = table.node(), shape = table.shape(), ids, first_row](const Tensor& dy) -> Grads {
-        Tensor dtable = new_gradient(*node, shape, dy.device());
-        backend(dy).scatter_add_rows(dtable, dy, ids, first_row);
-        return {dtable};
+        auto [dtable, accumulate] = gradient_part(*node, shape, dy.device());
+        backend(dy).scatter_add_rows(dtable, dy, ids, first_row, accumulate);
+        return {std::move(dtable)};
       });
 }
 
@@ -51,7 +53,7 @@ Var gather_rows(const Var& x, const Tensor& index) {
   backend(y).gather_rows(y, x.value(), index, 0);
   return record("gather_rows", y, {x}, [shape = x.shape(), index](const Tensor& dy) -> Grads {
     Tensor dx(shape, dy.dtype(), dy.device());
-    backend(dy).scatter_add_rows(dx, dy, index, 0);
+    backend(dy).scatter_add_rows(dx, dy, index, 0, false);
     return {dx};
   });
 }

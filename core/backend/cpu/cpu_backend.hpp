@@ -48,8 +48,8 @@ class CpuBackend final : public Backend {
                               const Dropout& dropout) override;
   void gather_rows(Tensor& y, const Tensor& x, const Tensor& index,
                    std::int64_t first_row) override;
-  void scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index,
-                        std::int64_t first_row) override;
+  void scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index, std::int64_t first_row,
+                        bool accumulate) override;
   void count_up(Tensor& y, std::int64_t period, std::int64_t stride) override;
   void cross_entropy_parts(Tensor& parts_N3, const Tensor& logits_NV, const Tensor& targets_N,
                            std::int64_t first_column) override;

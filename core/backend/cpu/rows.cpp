@@ -53,10 +53,10 @@ void add_rows(Sum* dx, std::int64_t rows, std::int64_t columns, const T* dy, con
 }  // namespace
 
 void CpuBackend::scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index,
-                                  std::int64_t first_row) {
+                                  std::int64_t first_row, bool accumulate) {
   assert(dx.dtype() == dy.dtype() || dx.dtype() == DType::f32);
   assert(dy.numel() == index.numel() * dx.shape().last());
-  fill(dx, 0.0F);
+  if (!accumulate) fill(dx, 0.0F);
   with_compute_type(dx.dtype(), "scatter_add_rows", [&](auto sum) {
     with_compute_type(dy.dtype(), "scatter_add_rows", [&](auto element) {
       add_rows(dx.data<decltype(sum)>(), dx.shape().rows(), dx.shape().last(),

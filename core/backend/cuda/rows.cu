@@ -200,17 +200,30 @@ struct SortedRows {
   }
 };
 
-// A warp per row and strip of columns: rows with few pairs, and with none.
+template <int N, class Sum>
+__device__ inline void write_sum(Sum* to, float (&total)[N], bool adds) {
+  if (adds) {
+    float before[N];
+    load_pack<N>(before, to);
+    for (int k = 0; k < N; ++k) total[k] += before[k];
+  }
+  store_pack<N>(to, total);
+}
+
+// A warp per row and strip of columns: rows with few pairs, and with none. `adds`: to what dx
+// holds, here and below.
 template <int N, class Sum, class T>
-__global__ void add_short_rows_kernel(Sum* dx, SortedRows<T> in, std::int64_t strips) {
+__global__ void add_short_rows_kernel(Sum* dx, SortedRows<T> in, std::int64_t strips, bool adds) {
   const std::int64_t warp = (std::int64_t{blockIdx.x} * kBlock + threadIdx.x) / kWarp;
   for (std::int64_t i = warp; i < in.rows * strips; i += std::int64_t{gridDim.x} * kWarps) {
     const std::int64_t row = i / strips;
     const std::int64_t column = i % strips * kStrip<N> + threadIdx.x % kWarp * N;
     if (column >= in.columns || in.is_long(static_cast<std::uint32_t>(row))) continue;
+    const std::uint32_t first = in.starts[row], last = in.starts[row + 1];
+    if (adds && first == last) continue;
     float total[N];
-    in.template sum<N>(total, in.starts[row], in.starts[row + 1], column);
-    store_pack<N>(dx + row * in.columns + column, total);
+    in.template sum<N>(total, first, last, column);
+    write_sum<N>(dx + row * in.columns + column, total, adds);
   }
 }
 
@@ -246,7 +259,7 @@ __global__ void add_pieces_kernel(float* partial, SortedRows<T> in, std::int64_t
 // warp some that follow each other, then the first warp the warps' sums.
 template <int N, class Sum, class T>
 __global__ void join_pieces_kernel(Sum* dx, const float* partial, SortedRows<T> in,
-                                   std::int64_t strips) {
+                                   std::int64_t strips, bool adds) {
   const std::int64_t piece = blockIdx.x / strips;
   const std::uint32_t first = static_cast<std::uint32_t>(piece) * kPiece;
   const std::uint32_t last = in.count - first < kPiece ? in.count : first + kPiece;
@@ -275,7 +288,7 @@ __global__ void join_pieces_kernel(Sum* dx, const float* partial, SortedRows<T> 
   for (unsigned w = 1; w < kWarps; ++w) {
     for (int k = 0; k < N; ++k) total[k] += sums[w][k * kWarp + lane];
   }
-  store_pack<N>(dx + row * in.columns + column, total);
+  write_sum<N>(dx + row * in.columns + column, total, adds);
 }
 
 }  // namespace
@@ -319,10 +332,11 @@ Tensor sorted_pairs(const Tensor& index, std::int64_t first_row, std::int64_t ro
 }
 
 template <int N, class Sum, class T>
-void add_sorted_rows(Sum* dx, const SortedRows<T>& in, Device device, cudaStream_t stream) {
+void add_sorted_rows(Sum* dx, const SortedRows<T>& in, bool adds, Device device,
+                     cudaStream_t stream) {
   const std::int64_t strips = (in.columns + kStrip<N> - 1) / kStrip<N>;
   WEFT_LAUNCH((add_short_rows_kernel<N, Sum, T>), blocks_for(in.rows * strips, kWarps), kBlock, 0,
-              stream, dx, in, strips);
+              stream, dx, in, strips, adds);
   if (in.count <= kPiece) return;  // there is no long row
   const std::int64_t pieces = (in.count + kPiece - 1) / kPiece;
   const MemoryScope scratch_scope(MemoryUse::workspace);
@@ -330,16 +344,19 @@ void add_sorted_rows(Sum* dx, const SortedRows<T>& in, Device device, cudaStream
   WEFT_LAUNCH((add_pieces_kernel<N, T>), blocks_for(pieces * strips, kWarps), kBlock, 0, stream,
               partial.data<float>(), in, pieces, strips);
   WEFT_LAUNCH((join_pieces_kernel<N, Sum, T>), static_cast<unsigned>(pieces * strips), kBlock, 0,
-              stream, dx, partial.data<float>(), in, strips);
+              stream, dx, partial.data<float>(), in, strips, adds);
 }
 
 }  // namespace
 
 // Sums in fp32, whatever dx is.
 void CudaBackend::scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& index,
-                                   std::int64_t first_row) {
+                                   std::int64_t first_row, bool accumulate) {
   if (dx.numel() == 0) return;
-  if (dy.numel() == 0) return fill(dx, 0);
+  if (dy.numel() == 0) {
+    if (!accumulate) fill(dx, 0);
+    return;
+  }
   const std::int64_t rows = dx.shape().rows(), columns = dx.shape().last();
   const auto count = static_cast<std::uint32_t>(index.numel());
   const Tensor pairs = sorted_pairs(index, first_row, rows, stream());
@@ -352,7 +369,7 @@ void CudaBackend::scatter_add_rows(Tensor& dx, const Tensor& dy, const Tensor& i
     const SortedRows<T> in{dy.data<T>(), row_of, row_starts, count, rows, columns};
     const auto add = [&]<class Sum>(Sum) {
       with_pack<Sum, T>({&dx, &dy}, columns, [&]<int N>(std::integral_constant<int, N>) {
-        add_sorted_rows<N>(dx.data<Sum>(), in, device(), stream());
+        add_sorted_rows<N>(dx.data<Sum>(), in, accumulate, device(), stream());
       });
     };
     if (dx.dtype() == dy.dtype()) return add(T{});

@@ -171,26 +171,90 @@ TEST(Backward, FreesWhatNodesSavedOnTheWay) {
   EXPECT_TRUE(saved.expired()) << "though y is still held";
 }
 
-TEST(Backward, WritesAGradientWhereItIsWantedAndAddsTheOthersThere) {
-  const Var table(make_random({5, 4}, 1), true);
-  const Var x(make_random({3, 4}, 2));
-  const Tensor ids = make_indices({4, 0, 4});
-  const auto loss = [&] {  // a tied embedding: two ops make parts of one gradient
-    return add(linear(embedding(table, ids), table), linear(x, table));
-  };
-  const Tensor dy = make_random({3, 5}, 3);
-  const Tensor want = backward(loss(), dy)[table];
+// A tied embedding: three ops make parts of one gradient, the last of them first.
+struct TiedTable {
+  Var table{make_random({5, 4}, 1), true};
+  Var x{make_random({3, 4}, 2)};
+  Tensor ids = make_indices({4, 0, 4});
+  Tensor dy = make_random({3, 5}, 3);
 
-  const Tensor place = make_empty({5, 4});
-  for (int step = 0; step < 2; ++step) {
-    table.node()->want_gradient_at(place);
-    const Tensor got = backward(loss(), dy)[table];
-    EXPECT_EQ(got.raw(), place.raw());
-    EXPECT_TRUE(same_bits(got, want));
+  Var loss() const { return add(linear(embedding(table, ids), table), linear(x, table)); }
+
+  // d loss / d table = dy^T x + dy^T e + scatter(dy table), e the embedded rows.
+  std::vector<double> want() const {
+    const std::vector<double> w = to_vector<double>(table.value()), g = to_vector<double>(dy);
+    const std::vector<double> in = to_vector<double>(x.value()), id = to_vector<double>(ids);
+    std::vector<double> sums(w.size());
+    for (std::size_t n = 0; n < 3; ++n) {
+      const auto row = static_cast<std::size_t>(id[n]);
+      for (std::size_t v = 0; v < 5; ++v) {
+        for (std::size_t c = 0; c < 4; ++c) {
+          sums[v * 4 + c] += g[n * 5 + v] * (in[n * 4 + c] + w[row * 4 + c]);
+          sums[row * 4 + c] += g[n * 5 + v] * w[v * 4 + c];
+        }
+      }
+    }
+    return sums;
   }
-  const Tensor elsewhere = backward(loss(), dy)[table];  // the place is taken
+};
+
+TEST(Backward, OpsAddTheirPartsOfAGradientInOnePlace) {
+  const TiedTable tied;
+  const Tensor anywhere = backward(tied.loss(), tied.dy)[tied.table];
+  EXPECT_TRUE(close(anywhere, tied.want(), 1e-6));
+
+  const Tensor place = make_random({5, 4}, 4);  // what is there is written over
+  for (int step = 0; step < 2; ++step) {
+    tied.table.node()->want_gradient_at(place);
+    const Tensor got = backward(tied.loss(), tied.dy)[tied.table];
+    EXPECT_EQ(got.raw(), place.raw());
+    EXPECT_TRUE(same_bits(got, anywhere));
+  }
+  const Tensor elsewhere = backward(tied.loss(), tied.dy)[tied.table];  // the place is taken
   EXPECT_NE(elsewhere.raw(), place.raw());
-  EXPECT_TRUE(same_bits(elsewhere, want));
+  EXPECT_TRUE(same_bits(elsewhere, anywhere));
+}
+
+// What is collected so far is added to only where nobody else can see it.
+TEST(Backward, PartsOfOthersAreNotAddedTo) {
+  const TiedTable tied;
+  const Tensor own = make_random({5, 4}, 4);
+  const std::vector<float> before = to_vector(own);
+  std::vector<double> want = tied.want();
+  for (std::size_t i = 0; i < want.size(); ++i) want[i] += before[i];
+  const auto loss = [&] {
+    const Var y = tied.loss();
+    return record("keeps_its_gradient", y.value(), {y, tied.table}, [&](const Tensor& dy) -> Grads {
+      return {dy, own};
+    });
+  };
+  EXPECT_TRUE(close(backward(loss(), tied.dy)[tied.table], want, 1e-6));
+  EXPECT_EQ(to_vector(own), before);
+
+  const Tensor place = make_random({5, 4}, 5);
+  tied.table.node()->want_gradient_at(place);
+  const Tensor got = backward(loss(), tied.dy)[tied.table];
+  EXPECT_EQ(got.raw(), place.raw()) << "though another part came first";
+  EXPECT_TRUE(close(got, want, 1e-6));
+  EXPECT_EQ(to_vector(own), before);
+}
+
+TEST(Backward, APartInsideAnInnerBackwardIsOneOfTheOuter) {
+  const TiedTable tied;
+  const auto recomputed = [&](const Var& x) {  // as a block that is run again in backward
+    return record("block", linear(x, tied.table).value(), {x, tied.table},
+                  [&, value = x.value()](const Tensor& dy) -> Grads {
+                    const Var again(value, true);
+                    const GradMap inner = backward(linear(again, tied.table), dy);
+                    return {inner[again], inner[tied.table]};
+                  });
+  };
+  const auto loss = [&] {
+    return add(recomputed(embedding(tied.table, tied.ids)), linear(tied.x, tied.table));
+  };
+  EXPECT_TRUE(close(backward(loss(), tied.dy)[tied.table], tied.want(), 1e-6));
+  tied.table.node()->want_gradient_at(make_random({5, 4}, 4));
+  EXPECT_TRUE(close(backward(loss(), tied.dy)[tied.table], tied.want(), 1e-6));
 }
 
 TEST(Backward, ALongChainDoesNotOverflowTheStack) {

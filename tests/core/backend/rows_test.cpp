@@ -84,7 +84,7 @@ TEST(ScatterAddRows, SumsInFp32AndZeroesTheRest) {
       const Tensor index = random_index(count, first, rows);
       Tensor dx = make_random({rows + 1, columns}, 2);  // row 11 is never hit
       dx = dx.narrow(0, rows);
-      backend(dx).scatter_add_rows(dx, dy, index, first);
+      backend(dx).scatter_add_rows(dx, dy, index, first, false);
       EXPECT_TRUE(close(dx, added_rows(dy, index, first, rows), 1e-5));
     }
   }
@@ -104,7 +104,7 @@ Tensor few_indices(std::int64_t count, std::int64_t rows) {
 
 void expect_sums(const Tensor& dy, const Tensor& index, std::int64_t rows) {
   Tensor dx = make_random({rows, dy.shape().last()}, 2);
-  backend(dx).scatter_add_rows(dx, dy, index, 0);
+  backend(dx).scatter_add_rows(dx, dy, index, 0, false);
   EXPECT_TRUE(close(dx, added_rows(dy, index, 0, rows), 1e-5))
       << dy.shape().str() << " into " << rows;
 }
@@ -124,6 +124,31 @@ TEST(ScatterAddRows, SumsRowsThatManyPointTo) {
   }
 }
 
+// Into what was there, in any dtype of dy, with rows that many, few and no indices point to.
+TEST(ScatterAddRows, AddsToWhatIsThere) {
+  constexpr std::int64_t kRows = 9;
+  for (const std::int64_t columns : {3, 36, 130}) {
+    for (const DType dtype : test_dtypes()) {
+      const Tensor dy = make_random({500, columns}, 1, dtype);
+      const Tensor index = few_indices(500, kRows - 1);  // the last row is never hit
+      const Tensor before = make_random({kRows, columns}, 2);
+      Tensor dx = empty_like(before);
+      backend(dx).copy(dx, before);
+      backend(dx).scatter_add_rows(dx, dy, index, 0, true);
+      std::vector<double> want = added_rows(dy, index, 0, kRows);
+      const std::vector<float> held = to_vector(before);
+      for (std::size_t i = 0; i < want.size(); ++i) want[i] += held[i];
+      EXPECT_TRUE(close(dx, want, 1e-5));
+      EXPECT_TRUE(same_bits(dx.narrow(kRows - 1, 1), before.narrow(kRows - 1, 1)));
+
+      backend(dx).copy(dx, before);
+      backend(dx).scatter_add_rows(dx, make_empty({0, columns}), make_empty({0}, DType::i32), 0,
+                                   true);
+      EXPECT_TRUE(same_bits(dx, before));
+    }
+  }
+}
+
 TEST(ScatterAddRows, SumsIntoManyRows) {
   expect_sums(make_random({2100, 1}, 1), few_indices(2100, 66'000), 66'000);
 }
@@ -133,17 +158,17 @@ TEST(ScatterAddRows, NanComesThroughWhereItPoints) {
   std::vector<std::int32_t> index(200, 1);
   index[140] = 2;
   Tensor dx = make_empty({4, 5});
-  backend(dx).scatter_add_rows(dx, dy, make_indices(index), 0);
+  backend(dx).scatter_add_rows(dx, dy, make_indices(index), 0, false);
   const std::vector<float> got = to_vector(dx);
   for (std::size_t i = 0; i < got.size(); ++i) EXPECT_EQ(std::isnan(got[i]), i == 10) << i;
 }
 
 TEST(ScatterAddRows, UntouchedRowsAreZero) {
   Tensor dx = make_random({3, 2}, 1);
-  backend(dx).scatter_add_rows(dx, make_random({1, 2}, 2), make_indices({1}), 0);
+  backend(dx).scatter_add_rows(dx, make_random({1, 2}, 2), make_indices({1}), 0, false);
   const std::vector<float> got = to_vector(dx), from = to_vector(make_random({1, 2}, 2));
   EXPECT_EQ(got, (std::vector<float>{0, 0, from[0], from[1], 0, 0}));
-  backend(dx).scatter_add_rows(dx, make_empty({0, 2}), make_empty({0}, DType::i32), 0);
+  backend(dx).scatter_add_rows(dx, make_empty({0, 2}), make_empty({0}, DType::i32), 0, false);
   EXPECT_EQ(to_vector(dx), std::vector<float>(6, 0));
 }
 
@@ -151,7 +176,7 @@ TEST(Rows, GivesTheSameBitsEveryTime) {
   EXPECT_TRUE(repeatable([]() -> std::vector<Tensor> {
     const Tensor dy = make_random({1000, 130}, 1), index = random_index(1000, 0, 50);
     Tensor dx = make_empty({50, 130}), y = make_empty({1000, 130});
-    backend(dx).scatter_add_rows(dx, dy, index, 0);
+    backend(dx).scatter_add_rows(dx, dy, index, 0, false);
     backend(dx).gather_rows(y, dx, index, 0);
     return {dx, y};
   }));
@@ -161,7 +186,7 @@ TEST(ScatterAddRows, UniqueRowsComeBackInTheirDtype) {
   for (const DType dtype : test_dtypes()) {
     const Tensor dy = make_random({2, 5}, 1, dtype);
     Tensor dx = make_empty({4, 5}, dtype);
-    backend(dx).scatter_add_rows(dx, dy, make_indices({3, 1}), 0);
+    backend(dx).scatter_add_rows(dx, dy, make_indices({3, 1}), 0, false);
     EXPECT_TRUE(same_bits(dx.narrow(3, 1), dy.narrow(0, 1)));
     EXPECT_TRUE(same_bits(dx.narrow(1, 1), dy.narrow(1, 1)));
   }

@@ -44,6 +44,13 @@ TEST(Work, OfProductsOfRowsInSeveralDims) {
   EXPECT_EQ(work::matmul(dw, y, x, of_dw).bytes, 2 * 6 * (N + K) + 4 * N * K);
 }
 
+TEST(Work, OfRowsThatAreAdded) {
+  const Tensor dx({100, 8}, DType::f32), dy({4, 8}, DType::bf16), index({4}, DType::i32);
+  const double added = 4 * 8 * 2 + 4 * 4 + 2 * 4 * 8 * 4;  // dy, index, and the rows of dx twice
+  EXPECT_EQ(work::scatter_add_rows(dx, dy, index, true).bytes, added);
+  EXPECT_EQ(work::scatter_add_rows(dx, dy, index, false).bytes, added + 100 * 8 * 4);
+}
+
 TEST(Work, OfAProductOfNothingIsNone) {
   EXPECT_EQ(work::matmul(Tensor({2, 3}, DType::f32), Tensor({2, 0}, DType::f32),
                          Tensor({0, 3}, DType::f32), {})
