@@ -74,6 +74,7 @@ std::size_t chunk_bytes(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  weft::limit_spinning(argv);
   if (weft::asks_for_help(argc, argv,
                           "mpirun -np N all_reduce [CHUNK_KIB (256): of what is reduced through "
                           "shared memory]"))

@@ -17,6 +17,7 @@
 #include "core/backend/backend.hpp"
 #include "core/backend/cpu/attention/choice.hpp"
 #include "launch/failure.hpp"
+#include "launch/process.hpp"
 
 namespace {
 
@@ -123,6 +124,7 @@ void run(double seconds) {
 
 int main(int argc, char** argv) {
   if (asks_for_help(argc, argv, "attention [SECONDS (0.3): of each kernel]")) return 0;
+  limit_spinning(argv);
   try {
     const auto given = plain_arguments({"attention", argc, argv}, 1);
     run(given.empty() ? 0.3 : positive_number("SECONDS", given[0]));

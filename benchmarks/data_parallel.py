@@ -19,6 +19,7 @@ import os
 import statistics
 import subprocess
 
+from cores import cores
 from whole_numbers import at_least
 
 PROGRAM = os.path.join(os.path.dirname(__file__), "../build/cpu/bin/training_step")
@@ -34,11 +35,11 @@ def arguments():
     parser.add_argument("--steps", type=at_least(1), default=3, help="of each side and round, after one that is not counted")
     parser.add_argument("--no-floor", action="store_true", help="leave that side out")
     options = parser.parse_args()
-    cores = len(os.sched_getaffinity(0))
+    available = len(cores())
     if options.batch % options.ranks:
         parser.error(f"--batch {options.batch} is not a multiple of --ranks {options.ranks}")
-    if cores < options.ranks:
-        parser.error(f"--ranks {options.ranks}: each needs a core, and there are {cores}")
+    if available < options.ranks:
+        parser.error(f"--ranks {options.ranks}: each needs a core, and there are {available}")
     if not os.access(PROGRAM, os.X_OK):
         parser.error(f"no {PROGRAM}: cmake --preset cpu -DWEFT_BUILD_BENCHMARKS=ON && cmake --build --preset cpu")
     return options
@@ -68,35 +69,35 @@ def fastest_steps(options, processes):
     return [min(json.loads(line)["seconds"]) for text in answers for line in text.splitlines() if "seconds" in line]
 
 
-def one(options, cores):
-    return max(fastest_steps(options, [start(command(options, 1), len(cores))]))
+def one(options, cpus):
+    return max(fastest_steps(options, [start(command(options, 1), len(cpus))]))
 
 
-def ranks(options, cores):
-    threads = len(cores) // options.ranks
+def ranks(options, cpus):
+    threads = len(cpus) // options.ranks
     launcher = ["mpirun", "-np", str(options.ranks), "--map-by", f"slot:PE={threads}", "--bind-to", "core"]
     return max(fastest_steps(options, [start(launcher + command(options, 1), threads)]))
 
 
-def floor(options, cores):
-    threads = len(cores) // options.ranks
+def floor(options, cpus):
+    threads = len(cpus) // options.ranks
     processes = []
     for r in range(options.ranks):
-        own = ",".join(str(core) for core in cores[r * threads:(r + 1) * threads])
+        own = ",".join(str(cpu) for cpu in cpus[r * threads:(r + 1) * threads])
         processes.append(start(["taskset", "-c", own] + command(options, options.ranks), threads))
     return max(fastest_steps(options, processes))
 
 
 def main():
     options = arguments()
-    cores = sorted(os.sched_getaffinity(0))
+    cpus = cores()
     sides = {"one": one, "ranks": ranks} if options.no_floor else {"one": one, "ranks": ranks, "floor": floor}
     times = {name: [] for name in sides}
     for _ in range(options.rounds):
         for name, run in sides.items():
-            times[name].append(run(options, cores))
+            times[name].append(run(options, cpus))
     print(f"BERT-base, {options.layers} layers, B {options.batch}, T 128, {options.precision}: "
-          f"{options.ranks} ranks on {len(cores)} cores; {options.rounds} rounds")
+          f"{options.ranks} ranks on {len(cpus)} cores; {options.rounds} rounds")
     print(f"{'side':8}{'s/step':>9}{'range':>19}{'to one':>9}")
     for name, seconds in times.items():
         ratio = statistics.median(s / o for s, o in zip(seconds, times["one"]))

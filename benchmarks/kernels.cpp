@@ -14,6 +14,7 @@
 #include "core/backend/cpu_peaks.hpp"
 #include "core/base/plural.hpp"
 #include "launch/failure.hpp"
+#include "launch/process.hpp"
 
 namespace {
 
@@ -142,6 +143,7 @@ void run() {
 
 int main(int argc, char** argv) {
   if (asks_for_help(argc, argv, kUsage)) return 0;
+  limit_spinning(argv);
   try {
     options = parse(argc, argv);
     run();

@@ -16,6 +16,7 @@
 #include "core/backend/transfer.hpp"
 #include "core/base/plural.hpp"
 #include "launch/failure.hpp"
+#include "launch/process.hpp"
 
 namespace {
 
@@ -368,6 +369,7 @@ Options parse(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (asks_for_help(argc, argv, (kUsage + name_list("\n  ")).c_str())) return 0;
+  limit_spinning(argv);
   try {
     options = parse(argc, argv);
     run();

@@ -13,6 +13,7 @@
 #include "core/backend/cpu/product_timing.hpp"
 #include "core/base/plural.hpp"
 #include "launch/failure.hpp"
+#include "launch/process.hpp"
 
 namespace {
 
@@ -83,6 +84,7 @@ int main(int argc, char** argv) {
                     "products [ROWS (1024)] [HIDDEN (768)] [SECONDS (0.5): of each product]\n"
                     "OMP_NUM_THREADS sets the threads; one thread is timed by its processor time"))
     return 0;
+  limit_spinning(argv);
   try {
     const auto given = plain_arguments({"products", argc, argv}, 3);
     run(given.size() > 0 ? whole_number("ROWS", given[0], 1, 1 << 20) : 1024,

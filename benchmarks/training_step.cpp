@@ -454,6 +454,7 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   if (asks_for_help(argc, argv, kUsage)) return 0;
+  limit_spinning(argv);
   std::optional<MpiSession> mpi;  // outlives the error that must end all ranks
   try {
     mpi.emplace();

@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <set>
 
 #include <mpi.h>
 #include <omp.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include "core/base/error.hpp"
@@ -67,15 +67,16 @@ cpu_set_t affinity() {
   return set;
 }
 
-int available_cores() {
-  const cpu_set_t set = affinity();
-  return std::min(CPU_COUNT(&set), quota_cores().value_or(CPU_COUNT(&set)));
+// A quota counts the time of hardware threads.
+int usable_cores(const cpu_set_t& set) {
+  const int cores = count_cores(set, "/sys/devices/system/cpu");
+  return std::min(cores, quota_cores().value_or(cores));
 }
 
 // Ranks may be bound to cores of their own or share them all: a rank's share is an even part of
 // what the host's ranks have together, and never more than its own mask.
 int share_of_cores() {
-  const int own = available_cores();
+  const int own = usable_cores(affinity());
   if (!mpi_is_up()) return own;
   MPI_Comm local = MPI_COMM_NULL;
   MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local);
@@ -84,8 +85,7 @@ int share_of_cores() {
   cpu_set_t all = affinity();
   MPI_Allreduce(MPI_IN_PLACE, &all, sizeof all, MPI_BYTE, MPI_BOR, local);
   MPI_Comm_free(&local);
-  const int together = std::min(CPU_COUNT(&all), quota_cores().value_or(CPU_COUNT(&all)));
-  return std::max(1, std::min(own, together / ranks));
+  return std::max(1, std::min(own, usable_cores(all) / ranks));
 }
 
 }  // namespace
@@ -138,6 +138,18 @@ MpiSession::MpiSession() {
 
 MpiSession::~MpiSession() {
   if (active_) MPI_Finalize();
+}
+
+int count_cores(const cpu_set_t& cpus, const std::filesystem::path& topology) {
+  std::set<std::string> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &cpus)) continue;
+    const std::string name = "cpu" + std::to_string(cpu);
+    std::ifstream file(topology / name / "topology/thread_siblings_list");
+    std::string siblings;
+    cores.insert(std::getline(file, siblings) ? siblings : name);
+  }
+  return static_cast<int>(cores.size());
 }
 
 void abort_ranks(int status) {

@@ -1,7 +1,10 @@
 // This process among the ranks that mpirun or srun started.
 #pragma once
 
+#include <filesystem>
 #include <string>
+
+#include <sched.h>
 
 namespace weft {
 
@@ -44,6 +47,11 @@ void abort_ranks(int status);
 // it is loaded, so this starts the program again, once, with GOMP_SPINCOUNT set; a user's own
 // setting stays. Call first in main().
 void limit_spinning(char** argv);
+
+// How many cores these CPUs belong to: hardware threads of one core share its arithmetic units, and
+// two that multiply take each other's cache. `topology` holds cpu0/topology/thread_siblings_list
+// and so on; a CPU that it does not tell of counts by itself.
+int count_cores(const cpu_set_t& cpus, const std::filesystem::path& topology);
 
 // Sets the number of OpenMP threads: `threads` if positive, else OMP_NUM_THREADS if set, else this
 // rank's share of the cores its host may use: those of the affinity masks and, in a container, of

@@ -21,7 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.append(os.path.dirname(HERE))
 
-from whole_numbers import at_least  # noqa: E402 (its folder is known from here on)
+from cores import cores  # noqa: E402 (its folder is known from here on)
+from whole_numbers import at_least  # noqa: E402
 
 SHAPES = {  # hidden, layers, vocabulary of the logits
     "bert-base": (768, 12, 30522),
@@ -189,7 +190,7 @@ def main():
     parser.add_argument("--precision", choices=["fp32", "bf16", "both"], default="both")
     parser.add_argument("--rounds", type=at_least(1), default=9)
     parser.add_argument("--steps", type=at_least(1), default=2, help="steps of each side in a round")
-    parser.add_argument("--threads", type=at_least(1), default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=at_least(1), default=len(cores()))
     parser.add_argument("--batch", type=at_least(1), default=8)
     parser.add_argument("--length", type=at_least(1), default=128)
     parser.add_argument("--masked", type=at_least(1), help="masked places of a batch (15%%)")
@@ -221,11 +222,12 @@ def main():
         "time": time.strftime("%Y-%m-%d %H:%M"),
         **{name: getattr(options, name) for name in names},
     }
-    with open(options.output, "w", encoding="utf-8") as file:
-        json.dump({**about, "results": results}, file, indent=1)
     where = about["gpu"] or f"{about['processor']}, {options.threads} threads"
     print(f"{where}; B {options.batch}, T {options.length}\n")
     print(table(results, options))
+    os.makedirs(os.path.dirname(os.path.abspath(options.output)), exist_ok=True)
+    with open(options.output, "w", encoding="utf-8") as file:
+        json.dump({**about, "results": results}, file, indent=1)
 
 
 if __name__ == "__main__":

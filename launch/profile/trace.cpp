@@ -33,15 +33,16 @@ Json event(const Span& span, double start, int rank) {
 }  // namespace
 
 std::string trace_of(const Timeline& timeline, int rank, const std::string& process) {
-  Json events = Json::array();
-  events.push_back(metadata("process_name", rank, 0, process));
+  // One by one: a million of them at once would take gigabytes.
+  std::string events = metadata("process_name", rank, 0, process).dump();
+  const auto append = [&](const Json& json) { events.append(",\n").append(json.dump()); };
   for (std::size_t i = 0; i < timeline.threads.size(); ++i) {
-    events.push_back(metadata("thread_name", rank, static_cast<int>(i), timeline.threads[i]));
+    append(metadata("thread_name", rank, static_cast<int>(i), timeline.threads[i]));
   }
   const auto earlier = [](const Span& a, const Span& b) { return a.begin < b.begin; };
   const auto first = std::min_element(timeline.spans.begin(), timeline.spans.end(), earlier);
-  for (const Span& span : timeline.spans) events.push_back(event(span, first->begin, rank));
-  return Json{{"traceEvents", std::move(events)}, {"displayTimeUnit", "ms"}}.dump() + "\n";
+  for (const Span& span : timeline.spans) append(event(span, first->begin, rank));
+  return "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n" + events + "\n]}\n";
 }
 
 }  // namespace weft

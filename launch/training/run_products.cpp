@@ -36,25 +36,21 @@ void read_own(Source& source, const fs::path& run_dir) {
   source.yaml = read_file(file);
 }
 
-// A service often has the HOME of another user, whose folders it may not look into: what nobody can
-// have remembered there for it is no reason not to train.
-bool is_remembered(const fs::path& file, std::string& note) {
-  try {
-    return path_exists(file);
-  } catch (const InputError& e) {
-    note = fmt::format(
-        "products: {}: nothing can be remembered there, and the rule chooses their kernels",
-        e.what());
-    return false;
-  }
-}
-
+// A cache is no input: what cannot be read there, is damaged or was written by another version of
+// Weft is as if it had not been measured, and no reason not to train. A service often has the HOME
+// of another user, whose folders it may not look into.
 void read_remembered(Source& source, const ProductSetting& setting) {
   const std::optional<fs::path> file = remembered_products(setting);
-  if (!file || !is_remembered(*file, source.note)) return;
-  source.path = file->string();
-  source.yaml = read_file(*file);
-  remembered_from(source.yaml, *file, setting);
+  try {
+    if (!file || !path_exists(*file)) return;
+    const std::string yaml = read_file(*file);
+    remembered_from(yaml, *file, setting);
+    source.path = file->string();
+    source.yaml = yaml;
+  } catch (const InputError& e) {
+    source.note = fmt::format("products: {}: the rule chooses their kernels; {}", e.what(),
+                              e.hint().empty() ? kMeasureAgain : e.hint());
+  }
 }
 
 }  // namespace
@@ -93,6 +89,10 @@ RunProducts::RunProducts(const Config& config, const std::optional<ResumePoint>&
   if (!source.own) table_to_keep_ = source.yaml;
   note_ = fmt::format("products: {} chooses their kernels, for {} classes of shapes", source.path,
                       file.table.size());
+  if (file.setting != setting) {
+    note_ += fmt::format("; it was measured with {}, and stays, that the bits of the run do",
+                         in_words(file.setting));
+  }
   set_product_table(std::move(file.table));
 }
 

@@ -1,6 +1,7 @@
 // Rank discovery from the environments that launchers make.
 #include "launch/process.hpp"
 
+#include <fstream>
 #include <map>
 #include <string>
 
@@ -8,9 +9,12 @@
 
 #include "core/base/error.hpp"
 #include "tests/launch/run_program.hpp"
+#include "tests/launch/tiny_run.hpp"
 
 namespace weft {
 namespace {
+
+namespace fs = std::filesystem;
 
 std::map<std::string, std::string> environment;
 
@@ -60,6 +64,25 @@ TEST(Process, TasksThatCannotBeConnected) {
   EXPECT_THROW(discover({{"TORCHELASTIC_RUN_ID", "x"}, {"WORLD_SIZE", "2"}}), InputError);
   EXPECT_THROW(discover({{"OMPI_COMM_WORLD_RANK", "9"}, {"OMPI_COMM_WORLD_SIZE", "8"}}),
                InputError);
+}
+
+TEST(Process, CountsCoresByTheirFirstThread) {
+  const fs::path topology = new_directory("topology");
+  const auto put = [&](int cpu, const std::string& siblings) {
+    const fs::path dir = topology / ("cpu" + std::to_string(cpu)) / "topology";
+    fs::create_directories(dir);
+    std::ofstream(dir / "thread_siblings_list") << siblings << "\n";
+  };
+  for (const int cpu : {0, 4}) put(cpu, "0,4");
+  for (const int cpu : {1, 5}) put(cpu, "1,5");
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  for (const int cpu : {0, 4, 5}) CPU_SET(cpu, &cpus);
+  EXPECT_EQ(count_cores(cpus, topology), 2);
+  CPU_SET(1, &cpus);
+  EXPECT_EQ(count_cores(cpus, topology), 2);
+  for (const int cpu : {6, 7}) CPU_SET(cpu, &cpus);  // of which nothing is told
+  EXPECT_EQ(count_cores(cpus, topology), 4);
 }
 
 // `ps -C weft` and `pkill weft` find it by this name. It waits for its text, so that we can look.

@@ -42,6 +42,17 @@ TEST_F(TokenizerCommands, PrintsIds) {
             "2 5 3\n2 3\n2 5 3\n");
 }
 
+TEST_F(TokenizerCommands, AFileBeyondTheLimitOfItsSizeIsAnErrorThatNamesIt) {
+  write("words.txt", "the quick brown fox jumps over the lazy dog\n");
+  const ProgramResult r =
+      run_shell("cd " + folder_.string() +
+                "; ulimit -f 2; \"$WEFT\" train-tokenizer words.txt --output new "
+                "--vocab-size 300");
+  EXPECT_EQ(r.status, 1) << r.err;
+  EXPECT_NE(r.err.find("tokenizer.json"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("File too large"), std::string::npos) << r.err;
+}
+
 TEST_F(TokenizerCommands, ReadsStandardInput) {
   const ProgramResult r =
       run_shell("printf 'hello\\nw' | \"$WEFT\" tokenize " + path("bert") + " --no-special");

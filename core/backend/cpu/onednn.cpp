@@ -32,6 +32,14 @@ bool effective_isa_has(dnnl::cpu_isa isa) {
   return (bits & wanted) == wanted;
 }
 
+bool is_of_intel() {
+#if defined(__x86_64__)
+  return __builtin_cpu_is("intel") != 0;
+#else
+  return false;
+#endif
+}
+
 memory::data_type data_type(DType dtype) {
   return dtype == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32;
 }
@@ -57,7 +65,8 @@ class TeamSize {
 }  // namespace
 
 bool cpu_has_bf16() {
-  static const bool has = effective_isa_has(dnnl::cpu_isa::avx512_core_bf16);
+  static const bool has =
+      effective_isa_has(dnnl::cpu_isa::avx512_core_bf16) && (cpu_has_amx() || !is_of_intel());
   return has;
 }
 

@@ -11,8 +11,10 @@
 
 namespace weft {
 
-// Whether this CPU multiplies bf16 by its own instructions. Without them oneDNN refuses (AVX2) or
-// is slower than in f32 (AVX-512), so kernels convert and compute in f32. DNNL_MAX_CPU_ISA counts.
+// Whether this CPU multiplies bf16 faster by its own instructions than f32. Otherwise kernels
+// convert and compute in f32: without any, oneDNN refuses (AVX2) or is slower (AVX-512), and
+// vdpbf16ps of Intel's CPUs does fewer multiply-adds a second than f32's, so that of theirs only
+// AMX counts. DNNL_MAX_CPU_ISA counts.
 bool cpu_has_bf16();
 
 // Whether it has AVX-512 F, BW, VL, DQ and CD.

@@ -17,8 +17,20 @@ namespace {
 
 constexpr int kTileRows = 16, kTileBytes = 64;  // of a row
 
+// Numbers between 1 and 2 that differ: units take less power, and so run faster, on zeros.
 struct alignas(kTileBytes) Tile {  // no row crosses a cache line
-  std::byte rows[kTileRows][kTileBytes] = {};
+  std::uint16_t rows[kTileRows][kTileBytes / 2];
+
+  Tile() {
+    constexpr std::uint16_t kOne = 0x3F80;  // bf16, with seven bits of mantissa
+    unsigned bits = 1;
+    for (auto& row : rows) {
+      for (std::uint16_t& x : row) {
+        bits = bits * 1664525 + 1013904223;
+        x = static_cast<std::uint16_t>(kOne | bits >> 25);
+      }
+    }
+  }
 };
 // 16 x 32 times 32 x 16 multiply-adds.
 constexpr double kFlopsOfProduct = 2.0 * kTileRows * 16 * 32;
@@ -55,16 +67,17 @@ bool has_amx() {
 
 // Four sums of two tiles of each factor: as many as the eight registers hold.
 __attribute__((target("amx-tile,amx-bf16"))) double from_registers(long rounds) {
+  static const Tile tile;
   const TileShapes shapes;
   _tile_loadconfig(&shapes);
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
-  _tile_zero(4);
-  _tile_zero(5);
-  _tile_zero(6);
-  _tile_zero(7);
+  _tile_loadd(4, &tile, kTileBytes);
+  _tile_loadd(5, &tile, kTileBytes);
+  _tile_loadd(6, &tile, kTileBytes);
+  _tile_loadd(7, &tile, kTileBytes);
   for (long r = 0; r < rounds; ++r) {
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);

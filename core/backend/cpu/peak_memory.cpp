@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
+#include <string>
 
 #include <immintrin.h>
 #include <omp.h>
@@ -24,12 +26,23 @@ constexpr double kTime = 0.25;  // seconds for each kind of pass
 constexpr std::size_t kSlice = std::size_t{16} << 20;
 constexpr std::size_t kLineFloats = 16;
 
-// Beyond what a last-level cache holds, of which there are 2 to 12 MB for a core, or one of up to
-// some 100 MB for a few. What the system tells of its size is not to be relied on in a virtual
-// machine.
+// Bytes that may be taken without swapping; a gigabyte where the system does not tell.
+std::size_t free_memory() {
+  std::ifstream file("/proc/meminfo");
+  std::string key;
+  std::size_t kilobytes = 0;
+  while (file >> key >> kilobytes && key != "MemAvailable:") std::getline(file, key);
+  return file ? kilobytes << 10 : std::size_t{1} << 30;
+}
+
+// Of each of three. Beyond what a last-level cache holds, of which there are 2 to 12 MB for a core,
+// or one of up to some 100 MB for a few. What the system tells of its size is not to be relied on
+// in a virtual machine. On a host of many cores whose memory is in use, a 24th part of the rest.
 std::size_t bytes_of_array() {
   constexpr std::size_t kLeast = std::size_t{128} << 20;
-  return std::max(kLeast, kSlice * static_cast<std::size_t>(omp_get_max_threads()));
+  const std::size_t wanted = kSlice * static_cast<std::size_t>(omp_get_max_threads());
+  const std::size_t most = free_memory() / 24 / kHugePage * kHugePage;
+  return std::max(kLeast, std::min(wanted, most));
 }
 
 // Outside of the tensors' allocator, which would keep the memory and count it.

@@ -133,15 +133,33 @@ TEST_F(RunProductsOfPretraining, OfAnotherCpuAreLeftToTheRule) {
 }
 
 // A service that has another user's HOME may not look into it.
-TEST_F(RunProductsOfPretraining, AreNoneInAFolderThatCannotBeLookedInto) {
+TEST_F(RunProductsOfPretraining, AreNoneInACacheThatCannotBeUsed) {
   const fs::path dir = new_directory("runs");
+  const auto is_passed_over = [&](const std::string& why) {
+    const ProgramResult r = pretrain(config(dir / "r"), "--force --resume never");
+    ASSERT_EQ(r.status, 0) << r.err;
+    EXPECT_EQ(occurrences(read_file(dir / "r/log.txt"), "products: " + remembered().string() + why),
+              1)
+        << r.err;
+    EXPECT_FALSE(fs::exists(dir / "r/products.yaml"));
+  };
+  put(remembered(), "format: 2\ncpu: x\nthreads: 1\nranks: 1\ncount: 1\nproducts:\n");
+  is_passed_over(":6: products: a list is expected: the rule");
+  put(remembered(), "format: 9\n");  // of another version of Weft
+  is_passed_over(":1: format: 2 is expected: the rule");
+  ProductFile foreign = other_kernels();
+  foreign.setting.threads = 2;
+  put(remembered(), to_yaml(foreign));
+  is_passed_over(": cpu, threads, ranks: measured on");
+  fs::remove(remembered());
+
   const auto is_left_to_the_rule = [&](const fs::path& cache) {
     const Variable variable("XDG_CACHE_HOME", cache);
     const ProgramResult r = pretrain(config(dir / "r"), "--force --resume never");
     ASSERT_EQ(r.status, 0) << r.err;
     const std::string log = read_file(dir / "r/log.txt");
     EXPECT_EQ(occurrences(log, "products: " + cache.string() + "/weft"), 1) << log;
-    EXPECT_EQ(occurrences(log, "nothing can be remembered there"), 1) << log;
+    EXPECT_EQ(occurrences(log, "the rule chooses their kernels; "), 1) << log;
   };
   fs::create_symlink("loop", dir / "loop");
   is_left_to_the_rule(dir / "loop");
@@ -152,27 +170,26 @@ TEST_F(RunProductsOfPretraining, AreNoneInAFolderThatCannotBeLookedInto) {
   fs::permissions(dir / "locked", fs::perms::owner_all);
 }
 
-TEST_F(RunProductsOfPretraining, ThatCannotBeReadEndTheStartBeforeItWrites) {
+TEST_F(RunProductsOfPretraining, OfTheRunItselfMustBeReadable) {
   const fs::path run = new_directory("runs") / "r";
-  const auto refused = [&](const std::string& place, const std::string& hint) {
-    const ProgramResult r = pretrain(config(run));
-    EXPECT_EQ(r.status, 2) << r.err;
-    EXPECT_NE(r.err.find("error: " + place), std::string::npos) << r.err;
-    EXPECT_NE(r.err.find(hint), std::string::npos) << r.err;
-  };
-  const char* const again = "weft doctor --products CONFIG";
-  put(remembered(), "format: 2\ncpu: x\nthreads: 1\nranks: 1\ncount: 1\nproducts:\n");
-  refused(remembered().string() + ":6: products: a list is expected", again);
-  ProductFile foreign = other_kernels();
-  foreign.setting.threads = 2;
-  put(remembered(), to_yaml(foreign));
-  refused(remembered().string() + ": cpu, threads, ranks: measured on", again);
-  EXPECT_FALSE(fs::exists(run));
-
-  fs::remove(remembered());
   ASSERT_EQ(pretrain(config(run), "--set train.steps=2").status, 0);
   put(run / "products.yaml", "format: 3\n");
-  refused((run / "products.yaml").string() + ":1: format: 2 is expected", "put back what the run");
+  const ProgramResult r = pretrain(config(run));
+  EXPECT_EQ(r.status, 2) << r.err;
+  EXPECT_NE(r.err.find("error: " + (run / "products.yaml").string() + ":1: format: 2 is expected"),
+            std::string::npos)
+      << r.err;
+  EXPECT_NE(r.err.find("put back what the run"), std::string::npos) << r.err;
+}
+
+TEST_F(RunProductsOfPretraining, StayWhenTheRunGoesOnWithOtherThreads) {
+  const fs::path run = new_directory("runs") / "r";
+  put(remembered(), to_yaml(other_kernels()));
+  ASSERT_EQ(pretrain(config(run), "--set train.steps=2").status, 0);
+  const ProgramResult r = pretrain(config(run), "--threads 2");
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(occurrences(r.err, "it was measured with " + in_words(other_kernels().setting)), 1)
+      << r.err;
 }
 
 }  // namespace

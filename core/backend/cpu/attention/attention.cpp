@@ -23,10 +23,21 @@ AttentionKernels kernels_of(AttentionPath path) {
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// Into how many parts of whole blocks to cut each head, so that every thread has some. The bits do
-// not depend on it: a block is computed in the same way in every part.
+// Whether threads would idle for more than so large a share of the time that the busiest one works,
+// if each head were one task.
+bool too_few_heads(const AttentionSizes& z, double share) {
+  const std::int64_t heads = z.B * z.heads, threads = omp_get_max_threads();
+  const std::int64_t turns = ceil_div(heads, threads);
+  return static_cast<double>(turns * threads - heads) >
+         share * static_cast<double>(turns * threads);
+}
+
+// Into how many parts of whole blocks to cut each head's forward. Every part packs all keys, so
+// heads are cut only where threads would idle. The bits do not depend on it: a block is computed in
+// the same way in every part.
 std::int64_t parts_per_head(const AttentionSizes& z, std::int64_t block) {
-  constexpr std::int64_t kTasksPerThread = 4;
+  constexpr std::int64_t kTasksPerThread = 2;
+  if (!too_few_heads(z, 0.2)) return 1;
   const std::int64_t wanted = ceil_div(kTasksPerThread * omp_get_max_threads(), z.B * z.heads);
   return std::clamp<std::int64_t>(wanted, 1, ceil_div(z.T, block));
 }
@@ -40,8 +51,7 @@ TokenRange part_of(std::int64_t T, std::int64_t block, std::int64_t parts, std::
 // A head's backward in one go makes five products of each block. Cut into parts, dq is summed by
 // queries and dk, dv by keys; S and dP are then computed in both, seven products.
 bool cutting_pays(const AttentionSizes& z) {
-  const std::int64_t heads = z.B * z.heads, threads = omp_get_max_threads();
-  return z.T > kKeyBlock && 5 * ceil_div(heads, threads) * threads > 7 * heads;
+  return z.T > kKeyBlock && too_few_heads(z, 1 - 5.0 / 7);
 }
 
 }  // namespace
