@@ -2,7 +2,6 @@
 // buckets while backward runs on.
 #include "parallel/data_parallel.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "core/backend/transfer.hpp"
@@ -21,6 +20,7 @@ std::int64_t aligned(std::int64_t n) { return (n + kAlignment - 1) / kAlignment 
 GradientBuckets::GradientBuckets(std::vector<NamedParameter> parameters, Mesh& mesh,
                                  const BucketOptions& options)
     : parameters_(std::move(parameters)),
+      layout_(parameters_),
       gradients_(parameters_.size()),
       bucket_of_(parameters_.size()),
       owned_(parameters_.size(), false),
@@ -69,18 +69,10 @@ void GradientBuckets::allocate(Bucket& bucket) {
 }
 
 bool GradientBuckets::share() {
-  std::int64_t elements = 0;
-  for (const NamedParameter& p : parameters_) {
-    firsts_.push_back(elements);
-    elements += aligned(p.parameter->var.value().numel());
-  }
-  shared_ = SharedSum::connect(*data_, elements);
+  shared_ = SharedSum::connect(*data_, layout_.elements());
   if (!shared_) return false;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const Shape& shape = parameters_[i].parameter->var.shape();
-    gradients_[i] = shared_->own().slice_flat(firsts_[i], shape);
-    sums_.push_back(shared_->sums().slice_flat(firsts_[i], shape));
-  }
+  gradients_ = layout_.views(shared_->own());
+  sums_ = layout_.views(shared_->sums());
   owned_.assign(parameters_.size(), true);
   return true;
 }
@@ -199,13 +191,10 @@ void GradientBuckets::finish() {
 // ranks get the same bits.
 Tensor GradientBuckets::squared_norms() const {
   if (!shared_) return squared_norms_on_device(gradients_);
-  const auto [first, last] = shared_->part();
   std::vector<Tensor> parts;
   for (std::size_t i = 0; i < sums_.size(); ++i) {
-    const std::int64_t from = std::max(first, firsts_[i]);
-    const std::int64_t to = std::min(last, firsts_[i] + sums_[i].numel());
-    parts.push_back(
-        shared_->sums().narrow(std::min(from, to), std::max(to - from, std::int64_t{0})));
+    const Part part = layout_.within(shared_->part(), i);
+    parts.push_back(sums_[i].slice_flat(part.first, {part.count()}));
   }
   Tensor squares = squared_norms_on_device(parts);
   if (squares) data_->all_reduce(squares, ReduceOp::sum);

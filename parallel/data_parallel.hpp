@@ -9,6 +9,7 @@
 
 #include "core/autograd/backward.hpp"
 #include "core/nn/module.hpp"
+#include "parallel/flat_layout.hpp"
 #include "parallel/mesh.hpp"
 #include "parallel/shared_sum.hpp"
 
@@ -83,15 +84,15 @@ class GradientBuckets {
   void hand_over_complete();
 
   std::vector<NamedParameter> parameters_;
+  FlatLayout layout_;
   std::vector<Tensor> gradients_;       // of this rank; those in buckets become those of all
   std::vector<Bucket> buckets_;         // none with one data rank, or with shared memory
   std::vector<std::size_t> bucket_of_;  // of each parameter
   std::unique_ptr<SharedSum> shared_;   // where all data ranks are on one host
-  std::vector<Tensor> sums_;            // views of its sums, and where each begins
-  std::vector<std::int64_t> firsts_;
-  std::vector<bool> owned_;     // gradients_[i] is memory of ours, not backward's
-  std::vector<bool> present_;   // a gradient arrived in this step
-  std::vector<bool> complete_;  // that of the last micro-batch arrived
+  std::vector<Tensor> sums_;            // views of its sums
+  std::vector<bool> owned_;             // gradients_[i] is memory of ours, not backward's
+  std::vector<bool> present_;           // a gradient arrived in this step
+  std::vector<bool> complete_;          // that of the last micro-batch arrived
   std::unordered_map<const Node*, std::size_t> index_of_;
   bool begun_ = false;           // in this step gradients_ may be written
   std::size_t handed_over_ = 0;  // buckets given to the reducer in this step

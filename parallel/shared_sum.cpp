@@ -4,19 +4,14 @@
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include "core/backend/backend.hpp"
-#include "core/base/error.hpp"
-#include "core/tensor/memory_use.hpp"
+#include "parallel/flat_layout.hpp"
 
 namespace weft {
 
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
-constexpr std::int64_t kLine = 16;  // elements of a cache line
 // More than two arrays are added piece by piece, so that the sum stays in the cache meanwhile.
 constexpr std::int64_t kPiece = std::int64_t{1} << 18;
 
@@ -25,16 +20,15 @@ std::size_t array_bytes(std::int64_t elements) {
   return (bytes + kHugePage - 1) / kHugePage * kHugePage;
 }
 
+// Of how many rounds a rank has been through.
+enum Stage { kEnded, kBrought, kAdded, kStages };
+
 }  // namespace
 
-// How many rounds a rank has been through.
-struct SharedSum::Progress {
-  SharedCounter ended, brought, added;
-  std::atomic<std::int64_t> process{0};
-};
-
+// What the ranks tell each other is behind all arrays, so that these begin with huge pages.
 std::size_t SharedSum::memory_for(int ranks, std::int64_t elements) {
-  return static_cast<std::size_t>(ranks) * (array_bytes(elements) + sizeof(Progress));
+  return static_cast<std::size_t>(ranks) * array_bytes(elements) +
+         SharedProgress::memory_for(ranks, kStages);
 }
 
 std::unique_ptr<SharedSum> SharedSum::connect(Communicator& group, std::int64_t elements) {
@@ -48,51 +42,28 @@ SharedSum::SharedSum(std::shared_ptr<SharedMemory> memory, int rank, int ranks,
     : memory_(std::move(memory)),
       rank_(rank),
       ranks_(ranks),
-      spins_(spins_among(ranks)),
-      elements_(elements) {
+      elements_(elements),
+      progress_(memory_->data() + static_cast<std::size_t>(ranks) * array_bytes(elements), rank,
+                ranks, kStages, "sum of gradients") {
   for (int r = 0; r < ranks_; ++r) {
     std::byte* first = memory_->data() + static_cast<std::size_t>(r) * array_bytes(elements_);
     arrays_.emplace_back(std::shared_ptr<void>(memory_, first), Shape{elements_}, DType::f32);
   }
-  const MemoryScope scope(MemoryUse::gradients);
-  allocator(Device{}).adopt(own().raw(), own().bytes());
-  progress(rank_).process = getpid();
+  own_counted_.emplace(own().raw(), own().bytes(), MemoryUse::gradients);
 }
 
-SharedSum::~SharedSum() { allocator(Device{}).disown(own().raw(), own().bytes()); }
+Part SharedSum::part() const { return FlatLayout::part(elements_, rank_, ranks_); }
 
-// Behind all arrays, so that these begin with huge pages.
-SharedSum::Progress& SharedSum::progress(int rank) const {
-  std::byte* all = memory_->data() + static_cast<std::size_t>(ranks_) * array_bytes(elements_);
-  return reinterpret_cast<Progress*>(all)[rank];
-}
-
-void SharedSum::wait_for(SharedCounter Progress::*stage) const {
-  for (int r = 0; r < ranks_; ++r) {
-    Progress& other = progress(r);
-    if (wait_for_process(other.*stage, round_, spins_, other.process)) continue;
-    throw Error(fmt::format("sum of gradients on rank {} of {}: process {} of rank {} has ended",
-                            rank_, ranks_, other.process.load(), r));
-  }
-}
-
-// Parts begin with cache lines.
-SharedSum::Part SharedSum::part() const {
-  const std::int64_t lines = (elements_ + kLine - 1) / kLine;
-  return {.first = std::min(elements_, lines * rank_ / ranks_ * kLine),
-          .last = std::min(elements_, lines * (rank_ + 1) / ranks_ * kLine)};
-}
-
-void SharedSum::end() const { progress(rank_).ended.set(round_); }
+void SharedSum::end() const { progress_.reach(kEnded, round_); }
 
 // Other arrays are read within add() alone.
 void SharedSum::begin() const {
-  if (rank_ == 0) wait_for(&Progress::ended);
+  if (rank_ == 0) progress_.wait_for_all(kEnded, round_);
 }
 
 void SharedSum::add() {
-  progress(rank_).brought.set(round_);
-  wait_for(&Progress::brought);
+  progress_.reach(kBrought, round_);
+  progress_.wait_for_all(kBrought, round_);
   const auto [first, last] = part();
   const std::int64_t piece = ranks_ > 2 ? kPiece : std::max(last - first, std::int64_t{1});
   for (std::int64_t i = first; i < last; i += piece) {
@@ -102,8 +73,8 @@ void SharedSum::add() {
       backend(sum).add(sum, sum, arrays_[static_cast<std::size_t>(r)].narrow(i, n));
     }
   }
-  progress(rank_).added.set(round_);
-  wait_for(&Progress::added);
+  progress_.reach(kAdded, round_);
+  progress_.wait_for_all(kAdded, round_);
   ++round_;
 }
 

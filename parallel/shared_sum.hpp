@@ -4,11 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "core/base/part.hpp"
+#include "core/tensor/caching_allocator.hpp"
 #include "core/tensor/tensor.hpp"
 #include "parallel/communicator.hpp"
-#include "parallel/shared_counter.hpp"
+#include "parallel/shared_progress.hpp"
 
 namespace weft {
 
@@ -28,9 +31,6 @@ class SharedSum {
   // Of one rank, in memory of so many bytes, zeros at first, that all ranks have mapped.
   static std::size_t memory_for(int ranks, std::int64_t elements);
   SharedSum(std::shared_ptr<SharedMemory> memory, int rank, int ranks, std::int64_t elements);
-  ~SharedSum();
-  SharedSum(const SharedSum&) = delete;
-  SharedSum& operator=(const SharedSum&) = delete;
 
   const Tensor& own() const { return arrays_[static_cast<std::size_t>(rank_)]; }
   const Tensor& sums() const { return arrays_[0]; }
@@ -42,21 +42,16 @@ class SharedSum {
   void add();
   void end() const;
 
-  // The elements that this rank adds.
-  struct Part {
-    std::int64_t first = 0, last = 0;
-  };
+  // The elements that this rank adds, as FlatLayout cuts them.
   Part part() const;
 
  private:
-  struct Progress;
-  Progress& progress(int rank) const;
-  void wait_for(SharedCounter Progress::*stage) const;
-
   std::shared_ptr<SharedMemory> memory_;
-  int rank_, ranks_, spins_;
+  int rank_, ranks_;
   std::int64_t elements_;
+  SharedProgress progress_;
   std::vector<Tensor> arrays_;  // of each rank
+  std::optional<AdoptedMemory> own_counted_;
   std::uint32_t round_ = 1;
 };
 

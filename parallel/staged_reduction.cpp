@@ -2,16 +2,11 @@
 #include "parallel/staged_reduction.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <utility>
 
-#include <fmt/format.h>
-#include <unistd.h>
-
-#include "core/base/error.hpp"
+#include "core/base/part.hpp"
 #include "parallel/combine.hpp"
-#include "parallel/shared_counter.hpp"
 
 namespace weft {
 
@@ -28,30 +23,26 @@ std::size_t buffers_bytes(const StagedReductionOptions& o) {
   return round_up(kChunks * o.chunk_bytes, kHugePage);
 }
 
+// What the ranks tell each other is behind all buffers, so that these begin with huge pages.
+std::size_t all_buffers_bytes(const StagedReductionOptions& o) {
+  return static_cast<std::size_t>(o.ranks) * buffers_bytes(o);
+}
+
+// Of how many chunks a rank has been through.
+enum Stage { kOffered, kAdded, kCollected, kStages };
+
 }  // namespace
 
-// How far a rank is: each counter is the number of chunks that have been through the stage.
-struct StagedReduction::Progress {
-  SharedCounter offered, added, collected;
-  std::atomic<std::int64_t> process{0};
-};
-
 std::size_t StagedReduction::memory_for(const StagedReductionOptions& o) {
-  const auto ranks = static_cast<std::size_t>(o.ranks);
-  return ranks * buffers_bytes(o) + round_up(ranks * sizeof(Progress), kHugePage);
+  return all_buffers_bytes(o) + round_up(SharedProgress::memory_for(o.ranks, kStages), kHugePage);
 }
 
 StagedReduction::StagedReduction(std::byte* memory, StagedReductionOptions options)
-    : memory_(memory), options_(std::move(options)) {
+    : memory_(memory),
+      options_(std::move(options)),
+      progress_(memory_ + all_buffers_bytes(options_), options_.rank, options_.ranks, kStages,
+                "all_reduce") {
   if (options_.owners == 0) options_.owners = options_.ranks;
-  progress(options_.rank).process = getpid();
-  spins_ = spins_among(options_.ranks);
-}
-
-// Behind all buffers, so that these begin with huge pages.
-StagedReduction::Progress& StagedReduction::progress(int rank) const {
-  std::byte* all = memory_ + static_cast<std::size_t>(options_.ranks) * buffers_bytes(options_);
-  return reinterpret_cast<Progress*>(all)[rank];
 }
 
 std::byte* StagedReduction::buffer(int rank, std::uint32_t chunk) const {
@@ -61,10 +52,6 @@ std::byte* StagedReduction::buffer(int rank, std::uint32_t chunk) const {
 
 template <class T>
 struct StagedReduction::Pass {
-  struct Range {
-    std::int64_t first = 0, count = 0;
-  };
-
   const StagedReduction& all;
   T* x;
   std::int64_t n;
@@ -89,38 +76,22 @@ struct StagedReduction::Pass {
   }
 
   // The owner's part of a chunk; parts begin with cache lines of the buffer.
-  Range part(int owner, std::int64_t chunk) const {
-    constexpr std::int64_t kLine = 64 / sizeof(T);
-    const std::int64_t count = std::min(length(), n - chunk * length());
-    const std::int64_t lines = (count + kLine - 1) / kLine;
-    const std::int64_t first = std::min(count, lines * owner / owners() * kLine);
-    const std::int64_t last = std::min(count, lines * (owner + 1) / owners() * kLine);
-    return {.first = first, .count = last - first};
-  }
-
-  void wait_for(SharedCounter Progress::*stage, int first_ranks, std::uint32_t value) const {
-    for (int r = 0; r < first_ranks; ++r) {
-      if (r == rank()) continue;
-      Progress& other = all.progress(r);
-      if (wait_for_process(other.*stage, value, all.spins_, other.process)) continue;
-      throw Error(
-          fmt::format("all_reduce on rank {} of {} of a host: process {} of rank {} has ended",
-                      rank(), ranks(), other.process.load(), r));
-    }
+  Part part(int owner, std::int64_t chunk) const {
+    return part_of(std::min(length(), n - chunk * length()), 64 / sizeof(T), owner, owners());
   }
 
   void offer(std::int64_t chunk) const {
-    wait_for(&Progress::collected, ranks(), number(chunk) - (kChunks - 1));
+    all.progress_.wait_for_all(kCollected, number(chunk) - (kChunks - 1));
     for (int owner = 0; owner < owners(); ++owner) {
       if (owner != rank()) copy(buffer(rank(), chunk), elements(chunk), part(owner, chunk));
     }
-    all.progress(rank()).offered.set(number(chunk) + 1);
+    all.progress_.reach(kOffered, number(chunk) + 1);
   }
 
   void add(std::int64_t chunk) {
     if (rank() >= owners()) return;
-    wait_for(&Progress::offered, ranks(), number(chunk) + 1);
-    const Range own = part(rank(), chunk);
+    all.progress_.wait_for_all(kOffered, number(chunk) + 1);
+    const Part own = part(rank(), chunk);
     for (int r = 0; r < ranks(); ++r) {
       const T* theirs = r == rank() ? elements(chunk) : buffer(r, chunk);
       sources[static_cast<std::size_t>(r)] = theirs + own.first;
@@ -128,29 +99,29 @@ struct StagedReduction::Pass {
     T* result = elements(chunk) + own.first;
     T* copy = buffer(rank(), chunk) + own.first;
     if (!all.options_.reduce_outside) {
-      combine<T, T>(result, copy, sources, own.count, op);
-    } else if (own.count > 0) {
-      Tensor here = wide.narrow(0, own.count);
+      combine<T, T>(result, copy, sources, own.count(), op);
+    } else if (own.count() > 0) {
+      Tensor here = wide.narrow(0, own.count());
       auto* values = here.data<Wide<T>>();
-      combine<Wide<T>, T>(values, values, sources, own.count, op);
+      combine<Wide<T>, T>(values, values, sources, own.count(), op);
       all.options_.reduce_outside(here, op);
       const Wide<T>* reduced[] = {values};
-      combine<T, Wide<T>>(result, copy, reduced, own.count, op);
+      combine<T, Wide<T>>(result, copy, reduced, own.count(), op);
     }
-    all.progress(rank()).added.set(number(chunk) + 1);
+    all.progress_.reach(kAdded, number(chunk) + 1);
   }
 
   void collect(std::int64_t chunk) const {
-    wait_for(&Progress::added, owners(), number(chunk) + 1);
+    all.progress_.wait_for(kAdded, number(chunk) + 1, owners());
     for (int owner = 0; owner < owners(); ++owner) {
       if (owner != rank()) copy(elements(chunk), buffer(owner, chunk), part(owner, chunk));
     }
-    all.progress(rank()).collected.set(number(chunk) + 1);
+    all.progress_.reach(kCollected, number(chunk) + 1);
   }
 
-  static void copy(T* to, const T* from, Range range) {
-    std::memcpy(to + range.first, from + range.first,
-                static_cast<std::size_t>(range.count) * sizeof(T));
+  static void copy(T* to, const T* from, const Part& part) {
+    std::memcpy(to + part.first, from + part.first,
+                static_cast<std::size_t>(part.count()) * sizeof(T));
   }
 };
 

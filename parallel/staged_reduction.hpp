@@ -7,6 +7,7 @@
 
 #include "core/tensor/tensor.hpp"
 #include "parallel/communicator.hpp"
+#include "parallel/shared_progress.hpp"
 
 namespace weft {
 
@@ -43,19 +44,17 @@ class StagedReduction {
   void all_reduce(Tensor& x, ReduceOp op);
 
  private:
-  struct Progress;
   template <class T>
   struct Pass;  // of one tensor
 
-  Progress& progress(int rank) const;
   std::byte* buffer(int rank, std::uint32_t chunk) const;
   template <class T>
   void run(T* x, std::int64_t n, ReduceOp op);
 
   std::byte* memory_;
   StagedReductionOptions options_;
+  SharedProgress progress_;
   std::uint32_t next_ = 0;  // number of the next chunk, over all tensors
-  int spins_;
 };
 
 }  // namespace weft

@@ -124,6 +124,15 @@ void count_as(const Tensor& x, MemoryUse use) {
   caching_allocator(x.device()).count_as(x.storage(), use);
 }
 
+AdoptedMemory::AdoptedMemory(void* p, std::size_t bytes, MemoryUse use) : p_(p), bytes_(bytes) {
+  const MemoryScope scope(use);
+  if (bytes_ > 0) allocator(Device{}).adopt(p_, bytes_);
+}
+
+AdoptedMemory::~AdoptedMemory() {
+  if (bytes_ > 0) allocator(Device{}).disown(p_, bytes_);
+}
+
 MemoryStats CachingAllocator::stats() const {
   const std::lock_guard lock(mutex_);
   return stats_;

@@ -70,6 +70,19 @@ CachingAllocator& caching_allocator(Device device);
 // What a tensor's memory is from now on. It may be memory of other tensors too.
 void count_as(const Tensor& x, MemoryUse use);
 
+// Host memory that is not the allocator's, counted with its own as long as this lives.
+class AdoptedMemory {
+ public:
+  AdoptedMemory(void* p, std::size_t bytes, MemoryUse use);  // nothing when there are no bytes
+  ~AdoptedMemory();
+  AdoptedMemory(const AdoptedMemory&) = delete;
+  AdoptedMemory& operator=(const AdoptedMemory&) = delete;
+
+ private:
+  void* p_;
+  std::size_t bytes_;
+};
+
 // Blocks set aside: those allocated until close() return here when they are freed, so that nobody
 // else is given them as long as the pool lives. For work that is done again on the same memory.
 class PrivatePool {

@@ -86,7 +86,7 @@ TEST_F(SharedSumOnCpu, PartsCoverAllElementsOnce) {
     std::int64_t covered = 0;
     const auto memory = memory_for(3, n);
     for (int r = 0; r < 3; ++r) {
-      const SharedSum::Part part = SharedSum(memory, r, 3, n).part();
+      const Part part = SharedSum(memory, r, 3, n).part();
       EXPECT_EQ(part.first, covered);
       covered = part.last;
     }
