@@ -44,6 +44,7 @@
 #include "models/registry.hpp"
 #include "parallel/data_parallel.hpp"
 #include "parallel/grad_norm.hpp"
+#include "parallel/shared_update.hpp"
 
 namespace {
 
@@ -277,7 +278,7 @@ class Step {
         subject_(make_subject(o, mesh_)),
         parameters_(parameters(subject_->module())),
         buckets_(parameters_, mesh_),
-        optimizer_(parameters_, {}),
+        optimizer_(parameters_, {.sharing = SharedUpdate::connect(parameters_, mesh_.data())}),
         wants_graph_(o.graph) {}
 
   struct Result {

@@ -1,6 +1,7 @@
 // AdamW and LAMB.
 #include "core/optim/optimizer.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.hpp"
@@ -8,30 +9,60 @@
 
 namespace weft {
 
-namespace {
-
-Tensor zeros(const Shape& shape, Device device) {
-  Tensor x(shape, DType::f32, device);
-  backend(x).fill(x, 0);
-  return x;
-}
-
-}  // namespace
-
 Optimizer::Optimizer(std::vector<NamedParameter> parameters, OptimizerOptions options)
     : parameters_(std::move(parameters)), options_(std::move(options)) {
   const MemoryScope scope(MemoryUse::optimizer);
-  for (const NamedParameter& p : parameters_) {
-    const Tensor& value = p.parameter->var.value();
-    Tensor w = value;
-    if (value.dtype() != DType::f32) {
-      w = empty_like(value, DType::f32);
-      backend(w).copy(w, value);
-    }
-    w_.push_back(w);
-    m_.push_back(zeros(value.shape(), value.device()));
-    v_.push_back(zeros(value.shape(), value.device()));
+  w_ = new_masters();
+  m_ = new_tensors();
+  v_ = new_tensors();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    Tensor m = own_part(m_[i], i), v = own_part(v_[i], i);
+    backend(m).fill(m, 0);
+    backend(v).fill(v, 0);
   }
+  if (options_.sharing) options_.sharing->meet();
+}
+
+// The parameters' own tensors where these are f32.
+std::vector<Tensor> Optimizer::new_masters() const {
+  std::vector<Tensor> masters;
+  for (const NamedParameter& p : parameters_) masters.push_back(p.parameter->var.value());
+  const auto is_f32 = [](const Tensor& w) { return w.dtype() == DType::f32; };
+  if (std::all_of(masters.begin(), masters.end(), is_f32)) return masters;
+  const std::vector<Tensor> wide = new_tensors();
+  for (std::size_t i = 0; i < masters.size(); ++i) {
+    if (is_f32(masters[i])) continue;
+    Tensor w = own_part(wide[i], i);
+    backend(w).copy(w, own_part(masters[i], i));
+    masters[i] = wide[i];
+  }
+  return masters;
+}
+
+// One f32 tensor for each parameter.
+std::vector<Tensor> Optimizer::new_tensors() const {
+  if (options_.sharing) return options_.sharing->common_tensors();
+  std::vector<Tensor> tensors;
+  for (const NamedParameter& p : parameters_) {
+    tensors.push_back(empty_like(p.parameter->var.value(), DType::f32));
+  }
+  return tensors;
+}
+
+// What this rank writes of a tensor that belongs to parameter i.
+Tensor Optimizer::own_part(const Tensor& x, std::size_t i) const {
+  if (!options_.sharing) return x;
+  const Part part = options_.sharing->part(i);
+  return x.slice_flat(part.first, {part.count()});
+}
+
+// Before the first rank writes, the last one has read what was there, and after the last has
+// written, packed forms of the weights are out of date.
+void Optimizer::write_together(const std::function<void()>& write) {
+  if (options_.sharing) options_.sharing->meet();
+  write();
+  if (options_.sharing) options_.sharing->meet();
+  for (const NamedParameter& p : parameters_) p.parameter->var.value().storage().bump_version();
 }
 
 void Optimizer::step(const std::vector<Tensor>& gradients, const OptimizerStep& step) {
@@ -48,13 +79,13 @@ void Optimizer::step(const std::vector<Tensor>& gradients, const OptimizerStep& 
   std::vector<AdamTensors> all;
   for (std::size_t i = 0; i < parameters_.size(); ++i) all.push_back(tensors(i, gradients[i]));
   if (all.empty()) return;
-  if (options_.type == OptimizerType::lamb) {
-    lamb(all, args);
-  } else {
-    backend(w_[0]).adamw(all, args);
-  }
-  // Packed forms of the weights are out of date now.
-  for (const NamedParameter& p : parameters_) p.parameter->var.value().storage().bump_version();
+  write_together([&] {
+    if (options_.type == OptimizerType::lamb) {
+      lamb(all, args);
+    } else {
+      backend(w_[0]).adamw(all, args);
+    }
+  });
 }
 
 // w -= lr ratio u, with u Adam's direction plus the decay, and ratio = |w| / |u| over the whole
@@ -78,6 +109,7 @@ void Optimizer::lamb(const std::vector<AdamTensors>& all, const AdamArgs& args) 
   const auto n = static_cast<std::int64_t>(ordered.size());
   Tensor squares({n, 2}, DType::f64, w_[0].device());
   device.lamb_moments(squares, ordered, args);
+  if (options_.sharing) options_.sharing->sum(squares);
   if (options_.sum_over_tensor_ranks) {
     Tensor of_parts = squares.narrow(0, cut);
     options_.sum_over_tensor_ranks(of_parts);
@@ -92,11 +124,12 @@ std::vector<std::pair<std::string, std::vector<Tensor>>> Optimizer::state() cons
 }
 
 void Optimizer::weights_changed() {
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    Tensor value = parameters_[i].parameter->var.value();
-    if (value.dtype() != DType::f32) backend(value).copy(value, w_[i]);
-    value.storage().bump_version();
-  }
+  write_together([&] {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      Tensor value = own_part(parameters_[i].parameter->var.value(), i);
+      if (value.dtype() != DType::f32) backend(value).copy(value, own_part(w_[i], i));
+    }
+  });
 }
 
 void Optimizer::check(const std::vector<Tensor>& gradients) const {
@@ -116,11 +149,11 @@ void Optimizer::check(const std::vector<Tensor>& gradients) const {
 AdamTensors Optimizer::tensors(std::size_t i, const Tensor& gradient) const {
   const Parameter& p = *parameters_[i].parameter;
   const Tensor& value = p.var.value();
-  return {.w = w_[i],
-          .m = m_[i],
-          .v = v_[i],
-          .copy = value.dtype() == DType::f32 ? Tensor{} : value,
-          .g = gradient,
+  return {.w = own_part(w_[i], i),
+          .m = own_part(m_[i], i),
+          .v = own_part(v_[i], i),
+          .copy = value.dtype() == DType::f32 ? Tensor{} : own_part(value, i),
+          .g = own_part(gradient, i),
           .weight_decay = p.decay ? static_cast<float>(options_.weight_decay) : 0};
 }
 

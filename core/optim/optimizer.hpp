@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/backend/backend.hpp"
 #include "core/nn/module.hpp"
+#include "core/optim/update_sharing.hpp"
 
 namespace weft {
 
@@ -23,6 +25,8 @@ struct OptimizerOptions {
   // LAMB over tensor ranks: adds up squared norms, f64 and in place, over the ranks that hold the
   // parts of a parameter. Called once a step, on every rank. Empty when nothing is sharded.
   std::function<void(Tensor&)> sum_over_tensor_ranks = {};
+  // Ranks among which the update is shared out; none: this rank does all of it.
+  std::shared_ptr<UpdateSharing> sharing = {};
 };
 
 struct OptimizerStep {
@@ -34,6 +38,9 @@ struct OptimizerStep {
 // Master weights and moments are f32. The master of an f32 parameter is the parameter's own tensor;
 // a bf16 parameter is a rounded copy of its master, written in the same pass. Apart from the
 // tensors an Optimizer has no state, so restoring those continues bit for bit.
+//
+// Ranks that share the update have one set of tensors, masters, moments and parameters, which all
+// of them see, and make the same calls: what an Optimizer writes is whole when its call returns.
 class Optimizer {
  public:
   // Masters start at the parameters' values, moments at 0. The parameters must outlive this.
@@ -43,7 +50,8 @@ class Optimizer {
   // Error naming the parameter whose gradient does not fit.
   void step(const std::vector<Tensor>& gradients, const OptimizerStep& step);
 
-  // In the order of the parameters: to save, or to be filled when loading.
+  // In the order of the parameters: to save, or to be filled when loading, by any of the ranks that
+  // share them.
   const std::vector<Tensor>& master() const { return w_; }
   // The moments under Hugging Face's names of them: {"exp_avg.", ...}, {"exp_avg_sq.", ...}.
   std::vector<std::pair<std::string, std::vector<Tensor>>> state() const;
@@ -52,6 +60,10 @@ class Optimizer {
   void weights_changed();
 
  private:
+  std::vector<Tensor> new_masters() const;
+  std::vector<Tensor> new_tensors() const;
+  Tensor own_part(const Tensor& x, std::size_t i) const;
+  void write_together(const std::function<void()>& write);
   void check(const std::vector<Tensor>& gradients) const;
   void lamb(const std::vector<AdamTensors>& all, const AdamArgs& args);
   AdamTensors tensors(std::size_t i, const Tensor& gradient) const;

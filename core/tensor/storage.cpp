@@ -25,4 +25,10 @@ Storage::~Storage() {
   if (!shared_) allocator(device_).deallocate(data_, bytes_);
 }
 
+void Storage::move_to(std::shared_ptr<void> memory) {
+  if (!shared_) allocator(device_).deallocate(data_, bytes_);
+  shared_ = std::move(memory);
+  data_ = shared_.get();
+}
+
 }  // namespace weft

@@ -42,6 +42,10 @@ class Storage {
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
+  // From now on it is other memory of its size, for all who have it: host memory with the same
+  // content, that others own, too.
+  void move_to(std::shared_ptr<void> memory);
+
   void* data() const { return data_; }
   std::size_t bytes() const { return bytes_; }
   Device device() const { return device_; }

@@ -1,6 +1,8 @@
 // The optimizer and the schedule that a configuration asks for.
 #include "launch/training/optimization.hpp"
 
+#include "parallel/shared_update.hpp"
+
 namespace weft {
 
 Optimizer make_optimizer(const Config& config, const std::vector<NamedParameter>& parameters,
@@ -11,7 +13,8 @@ Optimizer make_optimizer(const Config& config, const std::vector<NamedParameter>
                            .beta2 = o.betas[1],
                            .eps = o.eps,
                            .weight_decay = o.weight_decay,
-                           .bias_correction = o.bias_correction};
+                           .bias_correction = o.bias_correction,
+                           .sharing = SharedUpdate::connect(parameters, mesh.data())};
   if (mesh.tensor().size() > 1) {
     options.sum_over_tensor_ranks = [&tensor = mesh.tensor()](Tensor& squares) {
       tensor.all_reduce(squares, ReduceOp::sum);

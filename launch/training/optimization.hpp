@@ -10,7 +10,8 @@
 
 namespace weft {
 
-// `mesh` and `parameters` must outlive it.
+// Collective over mesh.data(), whose ranks share the update where they can. `mesh` and `parameters`
+// must outlive it.
 Optimizer make_optimizer(const Config& config, const std::vector<NamedParameter>& parameters,
                          Mesh& mesh);
 Schedule make_schedule(const Config& config);
