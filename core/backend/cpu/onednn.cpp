@@ -156,7 +156,7 @@ std::size_t ProductCache::Hash::operator()(const ProductShape& s) const {
 std::shared_ptr<const Product> ProductCache::get(const ProductShape& shape) {
   const std::lock_guard lock(mutex_);
   if (const auto it = products_.find(shape); it != products_.end()) return it->second;
-  if (products_.size() >= kCapacity) products_.clear();
+  if (products_.size() >= kCapacity) products_.erase(products_.begin());  // any of them
   const TeamSize team(shape.threads);
   auto product = std::make_shared<const Product>(shape);
   return products_.emplace(shape, std::move(product)).first->second;

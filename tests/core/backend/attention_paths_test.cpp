@@ -106,10 +106,10 @@ TEST_F(AttentionPaths, LeavePaddingOut) {
 TEST_F(AttentionPaths, DoNotReadWhatNoQuerySees) {
   const Case c{1, 400, 1, 16};
   for_each_path([&](DType dtype, AttentionPath path) {
-    if (path == AttentionPath::onednn) return;  // which multiplies them by zero
     std::vector<float> values = to_vector(c.qkv(dtype));
     const std::int64_t seen = 130;
-    for (std::int64_t token = seen; token < c.T; ++token)
+    // oneDNN's products take keys by the 64, and multiply some that are not seen by zero.
+    for (std::int64_t token = path == AttentionPath::onednn ? 192 : seen; token < c.T; ++token)
       std::fill_n(values.begin() + (token * 3 + 1) * c.d, 2 * c.d, NAN);
     const Tensor qkv = to_tensor(values, {1, c.T, 3 * c.d}, dtype), dout = c.dout(dtype);
     AttentionArgs args = c.args();

@@ -20,6 +20,9 @@ struct BackwardPass {
   static constexpr bool kInPlace = std::is_same_v<Stored, Compute>;
   struct Tile {
     SharedProduct scores, dprobabilities, dv, dq, dk;
+    std::int64_t scratch_bytes() const {
+      return largest_scratch({scores, dprobabilities, dv, dq, dk});
+    }
   };
   struct Scratch {
     Compute *q, *k, *v, *dout, *p, *ds_compute;
@@ -50,37 +53,33 @@ struct BackwardPass {
 
   const AttentionArgs& args;
   RowTiles z;
-  std::vector<Tile> tiles;
-  std::int64_t product_bytes = 0;
+  TileProducts<Tile> products;
 
   BackwardPass(ProductCache& cache, const Tensor& qkv, const AttentionArgs& attention)
-      : args(attention), z(qkv, attention) {
+      : args(attention), z(qkv, attention), products(products_of(cache)) {}
+
+  // The last tile, which sees as many keys as any, comes first.
+  TileProducts<Tile> products_of(ProductCache& cache) const {
     const AttentionProducts make(cache, z, dtype_of<Compute>::value, kInPlace);
-    for (std::int64_t t = 0; t < z.tiles(); ++t) {
-      const std::int64_t rows = z.rows(t), keys = z.keys(t, args.causal);
-      const bool accumulate = t + 1 < z.tiles();  // the last tile, which sees all keys, comes first
-      tiles.push_back({.scores = make.scores(rows, keys, make.qkv_stride()),
-                       .dprobabilities = make.scores(rows, keys, make.out_stride()),
-                       .dv = make.spread(rows, keys, make.out_stride(), accumulate),
-                       .dq = make.mix(rows, keys),
-                       .dk = make.spread(rows, keys, make.qkv_stride(), accumulate)});
-      const Tile& tile = tiles.back();
-      product_bytes =
-          std::max(product_bytes,
-                   largest_scratch({tile.scores, tile.dprobabilities, tile.dv, tile.dq, tile.dk}));
-    }
+    return {z, [&](std::int64_t rows, std::int64_t keys, bool begins) -> Tile {
+              return {.scores = make.scores(rows, keys, make.qkv_stride()),
+                      .dprobabilities = make.scores(rows, keys, make.out_stride()),
+                      .dv = make.spread(rows, keys, make.out_stride(), !begins),
+                      .dq = make.mix(rows, keys),
+                      .dk = make.spread(rows, keys, make.qkv_stride(), !begins)};
+            }};
   }
 
   std::size_t scratch_bytes() const {
     Arena counter(nullptr);
-    Scratch(counter, z, product_bytes);
+    Scratch(counter, z, products.scratch_bytes());
     return counter.used();
   }
 
   void head(Stored* dqkv, const Stored* dout_all, const Stored* qkv, const Stored* out_all,
             const float* lse_all, std::int64_t b, std::int64_t h, std::byte* memory) const {
     Arena arena(memory);
-    const Scratch w(arena, z, product_bytes);
+    const Scratch w(arena, z, products.scratch_bytes());
     const auto q = operand<Compute>(z.panel(qkv, 3, 0, b, h), z, w.q);
     const auto k = operand<Compute>(z.panel(qkv, 3, 1, b, h), z, w.k);
     const auto v = operand<Compute>(z.panel(qkv, 3, 2, b, h), z, w.v);
@@ -93,12 +92,12 @@ struct BackwardPass {
     std::fill(w.bits, w.bits + z.T, 0U);
 
     for (std::int64_t t = z.tiles() - 1; t >= 0; --t) {
-      const Tile& tile = tiles[static_cast<std::size_t>(t)];
-      const std::int64_t first = z.first_row(t), rows = z.rows(t), keys = z.keys(t, args.causal);
+      const Tile& tile = products.at(z, b, t);
+      const std::int64_t first = z.first_row(t), rows = z.rows(t), keys = z.keys(b, t);
       tile.scores->run(w.s, q.row(first), k.data, nullptr, w.product);
       tile.dprobabilities->run(w.dp, dout.row(first), v.data, nullptr, w.product);
       for (std::int64_t r = 0; r < rows; ++r) {
-        const std::int64_t i = first + r, seen = args.causal ? i + 1 : keys, at = r * keys;
+        const std::int64_t i = first + r, seen = z.keys_of_row(i, keys), at = r * keys;
         if (dropout.active()) dropout.draw(w.bits, i, 0, seen);
         const RowBackward row{.bias = w.bias,
                               .scale = args.scale,
@@ -115,6 +114,8 @@ struct BackwardPass {
       tile.dq->run(w.dq, w.ds_compute, k.data, nullptr, w.product);
       store_rows(z.panel(dqkv, 3, 0, b, h), first, rows, w.dq, z.d, z.d);
     }
+    const std::int64_t keys = z.keys(b, z.tiles() - 1);  // those behind them get nothing
+    for (float* const d : {w.dk, w.dv}) std::fill(d + keys * z.d, d + z.T * z.d, 0.0F);
     store_rows(z.panel(dqkv, 3, 1, b, h), 0, z.T, w.dk, z.d, z.d);
     store_rows(z.panel(dqkv, 3, 2, b, h), 0, z.T, w.dv, z.d, z.d);
   }

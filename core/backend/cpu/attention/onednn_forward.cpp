@@ -15,6 +15,7 @@ struct Forward {
   static constexpr bool kInPlace = std::is_same_v<Stored, Compute>;
   struct Tile {
     SharedProduct scores, mix;
+    std::int64_t scratch_bytes() const { return largest_scratch({scores, mix}); }
   };
   struct Scratch {
     Compute *q, *k, *v, *p;
@@ -40,30 +41,28 @@ struct Forward {
 
   const AttentionArgs& args;
   RowTiles z;
-  std::vector<Tile> tiles;
-  std::int64_t product_bytes = 0;
+  TileProducts<Tile> products;
 
   Forward(ProductCache& cache, const Tensor& qkv, const AttentionArgs& attention)
-      : args(attention), z(qkv, attention) {
+      : args(attention), z(qkv, attention), products(products_of(cache)) {}
+
+  TileProducts<Tile> products_of(ProductCache& cache) const {
     const AttentionProducts make(cache, z, dtype_of<Compute>::value, kInPlace);
-    for (std::int64_t t = 0; t < z.tiles(); ++t) {
-      const std::int64_t rows = z.rows(t), keys = z.keys(t, args.causal);
-      tiles.push_back({make.scores(rows, keys, make.qkv_stride()), make.mix(rows, keys)});
-      product_bytes =
-          std::max(product_bytes, largest_scratch({tiles.back().scores, tiles.back().mix}));
-    }
+    return {z, [&](std::int64_t rows, std::int64_t keys, bool) -> Tile {
+              return {make.scores(rows, keys, make.qkv_stride()), make.mix(rows, keys)};
+            }};
   }
 
   std::size_t scratch_bytes() const {
     Arena counter(nullptr);
-    Scratch(counter, z, product_bytes);
+    Scratch(counter, z, products.scratch_bytes());
     return counter.used();
   }
 
   void head(Stored* out_all, float* lse_all, const Stored* qkv, std::int64_t b, std::int64_t h,
             std::byte* memory) const {
     Arena arena(memory);
-    const Scratch w(arena, z, product_bytes);
+    const Scratch w(arena, z, products.scratch_bytes());
     const auto q = operand<Compute>(z.panel(qkv, 3, 0, b, h), z, w.q);
     const auto k = operand<Compute>(z.panel(qkv, 3, 1, b, h), z, w.k);
     const auto v = operand<Compute>(z.panel(qkv, 3, 2, b, h), z, w.v);
@@ -74,11 +73,12 @@ struct Forward {
     std::fill(w.bits, w.bits + z.T, 0U);
 
     for (std::int64_t t = 0; t < z.tiles(); ++t) {
-      const std::int64_t first = z.first_row(t), rows = z.rows(t), keys = z.keys(t, args.causal);
-      tiles[static_cast<std::size_t>(t)].scores->run(w.s, q.row(first), k.data, nullptr, w.product);
+      const Tile& tile = products.at(z, b, t);
+      const std::int64_t first = z.first_row(t), rows = z.rows(t), keys = z.keys(b, t);
+      tile.scores->run(w.s, q.row(first), k.data, nullptr, w.product);
       std::array<float, RowTiles::kMaxTile> factor;
       for (std::int64_t r = 0; r < rows; ++r) {
-        const std::int64_t seen = args.causal ? first + r + 1 : keys;
+        const std::int64_t seen = z.keys_of_row(first + r, keys);
         Compute* p = w.p + r * keys;
         if (dropout.active()) dropout.draw(w.bits, first + r, 0, seen);
         const RowSum sum = exponentials(p, w.s + r * keys, w.bias, args.scale,
@@ -87,7 +87,7 @@ struct Forward {
         factor[static_cast<std::size_t>(r)] = sum.inverse * dropout.scale();
         lse[first + r] = sum.lse;
       }
-      tiles[static_cast<std::size_t>(t)].mix->run(w.out, w.p, v.data, nullptr, w.product);
+      tile.mix->run(w.out, w.p, v.data, nullptr, w.product);
       for (std::int64_t r = 0; r < rows; ++r) {
         for (std::int64_t c = 0; c < z.d; ++c)
           w.out[r * z.d + c] *= factor[static_cast<std::size_t>(r)];

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <initializer_list>
+#include <map>
+#include <tuple>
 #include <type_traits>
 #include <vector>
 
@@ -21,18 +23,31 @@ struct RowTiles : AttentionSizes {
   RowTiles(const Tensor& qkv, const AttentionArgs& args)
       : AttentionSizes(qkv, args),
         tile(std::min(T, std::clamp<std::int64_t>(kTileElements / std::max<std::int64_t>(T, 1), 32,
-                                                  kMaxTile))) {}
+                                                  kMaxTile))),
+        causal_(args.causal) {
+    for (std::int64_t b = 0; b < B; ++b) visible_.push_back(keys_of(args, b, T));
+  }
 
   std::int64_t tiles() const { return (T + tile - 1) / tile; }
   std::int64_t first_row(std::int64_t t) const { return t * tile; }
   std::int64_t rows(std::int64_t t) const { return std::min(tile, T - t * tile); }
-  // Keys that some row of tile t may see.
-  std::int64_t keys(std::int64_t t, bool causal) const {
-    return causal ? first_row(t) + rows(t) : T;
+  // Keys of sample b that some row of tile t may see, up to a whole unit: each other number would
+  // be other products, which take a millisecond to make.
+  std::int64_t keys(std::int64_t b, std::int64_t t) const {
+    const std::int64_t visible = visible_[static_cast<std::size_t>(b)];
+    const std::int64_t last = causal_ ? std::min(visible, first_row(t) + rows(t)) : visible;
+    return std::min(T, std::max<std::int64_t>(1, (last + kKeyUnit - 1) / kKeyUnit) * kKeyUnit);
+  }
+  // Those of them that row i may see as far as its place tells.
+  std::int64_t keys_of_row(std::int64_t i, std::int64_t keys) const {
+    return causal_ ? std::min(i + 1, keys) : keys;
   }
 
  private:
   static constexpr std::int64_t kTileElements = 65536;  // scores of a tile: 256 KiB, if T allows
+  static constexpr std::int64_t kKeyUnit = 64;
+  bool causal_;
+  std::vector<std::int64_t> visible_;  // keys of each sample up to its last one
 };
 
 // The head's rows as operands of products: where they lie, or converted for a CPU without bf16.
@@ -94,6 +109,34 @@ class AttentionProducts {
   const RowTiles& z_;
   DType compute_;
   bool in_place_;
+};
+
+// The products of tiles by rows, keys and whether they begin the sums over tiles.
+template <class Tile>
+class TileProducts {
+ public:
+  // `make(rows, keys, begins)` for every tile of every sample.
+  template <class Make>
+  TileProducts(const RowTiles& z, const Make& make) {
+    for (std::int64_t b = 0; b < z.B; ++b) {
+      for (std::int64_t t = 0; t < z.tiles(); ++t) {
+        const Key key{z.rows(t), z.keys(b, t), t + 1 == z.tiles()};
+        if (!tiles_.contains(key)) tiles_.emplace(key, std::apply(make, key));
+      }
+    }
+  }
+  const Tile& at(const RowTiles& z, std::int64_t b, std::int64_t t) const {
+    return tiles_.at({z.rows(t), z.keys(b, t), t + 1 == z.tiles()});
+  }
+  std::int64_t scratch_bytes() const {
+    std::int64_t bytes = 0;
+    for (const auto& [key, tile] : tiles_) bytes = std::max(bytes, tile.scratch_bytes());
+    return bytes;
+  }
+
+ private:
+  using Key = std::tuple<std::int64_t, std::int64_t, bool>;
+  std::map<Key, Tile> tiles_;
 };
 
 inline std::int64_t largest_scratch(std::initializer_list<SharedProduct> products) {
