@@ -1,4 +1,4 @@
-// Times products in bf16 by every kernel that this CPU has for them, in turns, on the shapes of a
+// Times products by every kernel that this CPU has for them, in turns, on the shapes of a
 // BERT: products --help
 #include <algorithm>
 #include <cstdio>
@@ -36,7 +36,32 @@ void compare(const std::string& name, const ProductCall& call, double seconds) {
   std::fflush(stdout);
 }
 
-void run(std::int64_t rows, std::int64_t hidden, double seconds) {
+struct Options {
+  DType dtype = DType::bf16;
+  std::int64_t rows = 1024, hidden = 768;
+  double seconds = 0.5;  // for each product
+};
+
+Options parse(int argc, char** argv) {
+  Options o;
+  Words words("products", argc, argv);
+  while (words.next()) {
+    if (words.word() == "--precision") {
+      o.dtype = words.one({"fp32", "bf16"}) == "bf16" ? DType::bf16 : DType::f32;
+    } else if (words.word() == "--rows") {
+      o.rows = words.whole(1, 1 << 20);
+    } else if (words.word() == "--hidden") {
+      o.hidden = words.whole(1, 1 << 14);
+    } else if (words.word() == "--seconds") {
+      o.seconds = words.positive();
+    } else {
+      words.refuse();
+    }
+  }
+  return o;
+}
+
+void run(const Options& o) {
   struct Layer {
     const char* name;
     std::int64_t rows, inputs, outputs;
@@ -47,16 +72,17 @@ void run(std::int64_t rows, std::int64_t hidden, double seconds) {
   for (const ProductKernel kernel : kProductKernels)
     heading += fmt::format("{:>22}  ", name_of(kernel));
   std::puts(heading.c_str());
+  const std::int64_t rows = o.rows, hidden = o.hidden;
   for (const Layer& l :
        {Layer{"out", rows, hidden, hidden}, Layer{"qkv", rows, hidden, 3 * hidden},
         Layer{"up", rows, hidden, 4 * hidden}, Layer{"down", rows, 4 * hidden, hidden},
         Layer{"vocabulary", std::max<std::int64_t>(1, rows * 5 / 32), hidden, 30522}}) {
-    const auto call = [](std::int64_t m, std::int64_t n, std::int64_t k) {
+    const auto call = [&](std::int64_t m, std::int64_t n, std::int64_t k) {
       ProductShape s{.m = m, .n = n, .k = k};
       s.a_row = k;
       s.b_row = n;
       s.c_row = n;
-      s.dtype = s.c_dtype = DType::bf16;
+      s.dtype = s.c_dtype = o.dtype;
       s.threads = omp_get_max_threads();
       return ProductCall{.shape = s};
     };
@@ -69,11 +95,11 @@ void run(std::int64_t rows, std::int64_t hidden, double seconds) {
     dw.shape.a_row = 1;
     dw.shape.a_column = l.outputs;
     dw.shape.c_dtype = DType::f32;
-    compare(l.name, y, seconds);
-    compare(std::string(l.name) + " dx", dx, seconds);
-    compare(std::string(l.name) + " dw", dw, seconds);
+    compare(l.name, y, o.seconds);
+    compare(std::string(l.name) + " dx", dx, o.seconds);
+    compare(std::string(l.name) + " dw", dw, o.seconds);
     dw.a_sums = true;
-    compare(std::string(l.name) + " dw, sums", dw, seconds);
+    compare(std::string(l.name) + " dw, sums", dw, o.seconds);
   }
 }
 
@@ -81,15 +107,13 @@ void run(std::int64_t rows, std::int64_t hidden, double seconds) {
 
 int main(int argc, char** argv) {
   if (asks_for_help(argc, argv,
-                    "products [ROWS (1024)] [HIDDEN (768)] [SECONDS (0.5): of each product]\n"
+                    "products [--precision fp32|bf16 (bf16)] [--rows N (1024)] [--hidden N (768)]\n"
+                    "  [--seconds S (0.5): of each product]\n"
                     "OMP_NUM_THREADS sets the threads; one thread is timed by its processor time"))
     return 0;
   limit_spinning(argv);
   try {
-    const auto given = plain_arguments({"products", argc, argv}, 3);
-    run(given.size() > 0 ? whole_number("ROWS", given[0], 1, 1 << 20) : 1024,
-        given.size() > 1 ? whole_number("HIDDEN", given[1], 1, 1 << 14) : 768,
-        given.size() > 2 ? positive_number("SECONDS", given[2]) : 0.5);
+    run(parse(argc, argv));
     return 0;
   } catch (const std::exception& e) {
     return end_ranks(e, exit_status_of(e));

@@ -108,11 +108,18 @@ ProductClass class_in(Section& entry) {
   return product;
 }
 
+// By name. The tiles multiplied bf16 alone at first, and files from then call them so.
+ProductKernel kernel_in(Section& entry) {
+  std::vector<std::pair<std::string_view, ProductKernel>> kernels{
+      {"bf16_tiles", ProductKernel::tiles}};
+  for (const ProductKernel k : kProductKernels) kernels.emplace_back(name_of(k), k);
+  return entry.choice("kernel", kernels, [](const auto& k) { return k.first; }).second;
+}
+
 void add_entry(ProductFile& file, const ConfigNode& node, bool measured_here) {
   Section entry(node, node.where);
   const ProductClass product = class_in(entry);
-  const ProductKernel kernel =
-      entry.choice("kernel", kProductKernels, [](ProductKernel k) { return name_of(k); });
+  const ProductKernel kernel = kernel_in(entry);
   entry.check_no_others();
   const std::vector<ProductKernel> possible = product_kernels(product);
   if (measured_here && std::count(possible.begin(), possible.end(), kernel) == 0) {

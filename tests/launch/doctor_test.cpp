@@ -100,20 +100,20 @@ TEST(Doctor, PrintsTheProductsWithWhatEachKernelReaches) {
   MeasuredProduct product{.call = {}, .calls = 12, .times = {}};
   product.call.shape = {.m = 1000, .n = 500, .k = 100, .dtype = DType::bf16};
   product.call.shape.b_column = 100;
-  product.times = {times(ProductKernel::onednn, 1e-3), times(ProductKernel::bf16_tiles, 8e-4)};
+  product.times = {times(ProductKernel::onednn, 1e-3), times(ProductKernel::tiles, 8e-4)};
   product.by_rule = ProductKernel::onednn;
-  product.chosen = ProductKernel::bf16_tiles;
+  product.chosen = ProductKernel::tiles;
   product.peak = 250e9;
   EXPECT_EQ(lines_of(std::vector<MeasuredProduct>{product}),
             (std::vector<std::string>{
-                "product       dtype  size              calls  onednn  onednn_packed  bf16_tiles  "
+                "product       dtype  size              calls  onednn  onednn_packed  tiles  "
                 "of the peak  other / rule  rule    chosen",
-                "matmul A B^T  bf16   1000 x 500 x 100  12     100.0                  125.0       "
-                "50%          1.250         onednn  bf16_tiles"}));
+                "matmul A B^T  bf16   1000 x 500 x 100  12     100.0                  125.0  "
+                "50%          1.250         onednn  tiles"}));
   const Json json = json_of(product);
   EXPECT_EQ(json["size"], "1000 x 500 x 100");
-  EXPECT_NEAR(json["flops_per_second"]["bf16_tiles"].get<double>(), 1.25e11, 1e3);
-  EXPECT_EQ(json["chosen"], "bf16_tiles");
+  EXPECT_NEAR(json["flops_per_second"]["tiles"].get<double>(), 1.25e11, 1e3);
+  EXPECT_EQ(json["chosen"], "tiles");
 }
 
 TEST(Doctor, TellsWhatIsThereBeforeItTellsThatTheDeviceIsNot) {

@@ -16,7 +16,7 @@ const ProductClass kGradient{
 ProductFile sample() {
   return {
       .setting = {.cpu = "Some CPU: \"quoted\", family 1 model 2, AMX", .threads = 3, .ranks = 2},
-      .table = {{kForward, ProductKernel::bf16_tiles}, {kGradient, ProductKernel::onednn}}};
+      .table = {{kForward, ProductKernel::tiles}, {kGradient, ProductKernel::onednn}}};
 }
 
 ProductFile read(const std::string& yaml) { return product_file_from(yaml, "FILE", "HINT"); }
@@ -45,6 +45,11 @@ std::string changed(const std::string& from, const std::string& to) {
   const std::size_t at = yaml.find(from);
   EXPECT_NE(at, std::string::npos) << from;
   return yaml.replace(at, from.size(), to);
+}
+
+TEST(ProductFile, ReadsTheOldNameOfTheTiles) {
+  const ProductFile back = read(changed("kernel: tiles", "kernel: bf16_tiles"));
+  EXPECT_EQ(back.table, sample().table);
 }
 
 TEST(ProductFile, RefusesWhatItDoesNotWrite) {

@@ -41,7 +41,7 @@ TEST(RememberedProducts, KeepWhatIsNotMeasuredAgain) {
     return remember_products(path, {.setting = kSetting, .table = table});
   };
   const auto table = [&] { return remembered_from(read_file(path), path, kSetting).table; };
-  const ProductTable first = {{kForward, ProductKernel::bf16_tiles}};
+  const ProductTable first = {{kForward, ProductKernel::tiles}};
   Remembered r = remember(first);
   EXPECT_EQ(r.measured, 1U);
   EXPECT_EQ(r.kept, 0U);
@@ -51,8 +51,8 @@ TEST(RememberedProducts, KeepWhatIsNotMeasuredAgain) {
   r = remember({{kGradient, ProductKernel::onednn}});
   EXPECT_EQ(r.measured, 1U);
   EXPECT_EQ(r.kept, 1U);
-  EXPECT_EQ(table(), (ProductTable{{kForward, ProductKernel::bf16_tiles},
-                                   {kGradient, ProductKernel::onednn}}));
+  EXPECT_EQ(table(),
+            (ProductTable{{kForward, ProductKernel::tiles}, {kGradient, ProductKernel::onednn}}));
 
   r = remember({{kForward, ProductKernel::onednn_packed}});
   EXPECT_EQ(r.kept, 1U);
@@ -65,7 +65,7 @@ TEST(RememberedProducts, ReplaceAFileThatCannotBeUsed) {
   const ProductFile measured{.setting = kSetting, .table = {{kGradient, ProductKernel::onednn}}};
   ProductFile elsewhere = measured;
   elsewhere.setting.ranks = 1;
-  elsewhere.table = {{kForward, ProductKernel::bf16_tiles}};
+  elsewhere.table = {{kForward, ProductKernel::tiles}};
   for (const std::string& text : {std::string("weft"), to_yaml(elsewhere)}) {
     write_file_atomic(path, text);
     const Remembered r = remember_products(path, measured);

@@ -1,9 +1,9 @@
 // Matrix products by oneDNN, or by tiles of our own.
-#include "core/backend/cpu/bf16_product.hpp"
 #include "core/backend/cpu/cpu_backend.hpp"
 #include "core/backend/cpu/loops.hpp"
 #include "core/backend/cpu/onednn_state.hpp"
 #include "core/backend/cpu/product_choice.hpp"
+#include "core/backend/cpu/tiles/product.hpp"
 #include "core/tensor/memory_use.hpp"
 
 namespace weft {
@@ -62,13 +62,12 @@ void CpuBackend::matmul(Tensor& c, const Tensor& a, const Tensor& b, const Matmu
   ProductShape shape = shape_of(c, a, b, args);
   const ProductKernel kernel = choose_product_kernel(
       {.shape = shape, .b_is_weight = args.b_is_weight, .a_sums = static_cast<bool>(args.a_sums)});
-  if (kernel == ProductKernel::bf16_tiles) {
-    const auto data = [](const Tensor& x) { return x ? x.data<bfloat16>() : nullptr; };
-    return bf16_product(shape, {.c = c.raw(),
-                                .a = data(a),
-                                .b = data(b),
-                                .bias = data(args.bias),
-                                .a_sums = args.a_sums ? args.a_sums.data<float>() : nullptr});
+  if (kernel == ProductKernel::tiles) {
+    return tiled_product(shape, {.c = c.raw(),
+                                 .a = a.raw(),
+                                 .b = b.raw(),
+                                 .bias = args.bias.raw(),
+                                 .a_sums = args.a_sums ? args.a_sums.data<float>() : nullptr});
   }
   sum_a();
   if (a.dtype() == DType::bf16 && !cpu_has_bf16()) {

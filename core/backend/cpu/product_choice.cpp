@@ -5,30 +5,31 @@
 #include <bit>
 #include <mutex>
 
-#include "core/backend/cpu/bf16_tiles.hpp"
+#include "core/backend/cpu/tiles/tiles.hpp"
 
 namespace weft {
 
 namespace {
 
-// AMD's family 19h, Zen 4 where it has bf16: the limits below were measured on no other. Intel's
+// AMD's family 19h, Zen 4 where it has AVX-512: the limits below were measured on no other. Intel's
 // vdpbf16ps is slower than products in fp32.
 bool tiles_pay_on_this_cpu() {
 #if defined(__x86_64__)
-  static const bool pay = cpu_has_bf16_tiles() && __builtin_cpu_is("amdfam19h");
+  static const bool pay = __builtin_cpu_is("amdfam19h");
   return pay;
 #else
   return false;
 #endif
 }
 
-// What our tiles pack must be used often enough.
+// What our tiles pack must be used often enough. For dx fewer rows pay where oneDNN is slower: in
+// bf16, and in fp32 for sums as long as a vocabulary.
 bool tiles_pay(const ProductCall& call) {
   const ProductShape& s = call.shape;
-  if (s.n < 128) return false;
-  if (call.transpose_a()) return s.m >= 256 && s.k >= 512;  // dw: all of c is written once per k
-  if (call.transpose_b()) return s.m >= 512 && s.k >= 512;  // y: the weight is transposed
-  return s.m >= 128 && s.k >= 512;                          // dx
+  if (s.n < 128 || s.k < 512) return false;
+  if (call.transpose_a()) return s.m >= 256;  // dw: all of c is written once per k
+  if (call.transpose_b()) return s.m >= 512;  // y: the weight is transposed
+  return s.m >= (s.dtype == DType::bf16 || s.k >= 16384 ? 128 : 512);  // dx
 }
 
 ProductTable installed_table;
@@ -44,8 +45,8 @@ std::string_view name_of(ProductKernel kernel) {
       return "onednn";
     case ProductKernel::onednn_packed:
       return "onednn_packed";
-    case ProductKernel::bf16_tiles:
-      return "bf16_tiles";
+    case ProductKernel::tiles:
+      return "tiles";
   }
   return "?";
 }
@@ -71,18 +72,18 @@ std::vector<ProductKernel> product_kernels(const ProductClass& product) {
   const bool bf16 = product.dtype == DType::bf16;
   if (bf16 && !cpu_has_bf16()) return kernels;  // they are products in fp32 of widened operands
   if (product.b_is_weight) kernels.push_back(ProductKernel::onednn_packed);
-  if (bf16 && cpu_has_bf16_tiles()) kernels.push_back(ProductKernel::bf16_tiles);
+  if (tile_kernels(product.dtype) != nullptr) kernels.push_back(ProductKernel::tiles);
   return kernels;
 }
 
 ProductKernel product_kernel_by_rule(const ProductCall& call) {
-  if (call.shape.dtype != DType::bf16) return ProductKernel::onednn;
   // AMX tiles read rows interleaved in pairs, so that packing a weight once is expected to pay.
   // Elsewhere it gains 1-5% and would double the weights' memory.
-  if (cpu_has_amx()) {
+  if (call.shape.dtype == DType::bf16 && cpu_has_amx()) {
     return call.b_is_weight ? ProductKernel::onednn_packed : ProductKernel::onednn;
   }
-  if (tiles_pay_on_this_cpu() && tiles_pay(call)) return ProductKernel::bf16_tiles;
+  if (tile_kernels(call.shape.dtype) != nullptr && tiles_pay_on_this_cpu() && tiles_pay(call))
+    return ProductKernel::tiles;
   return ProductKernel::onednn;
 }
 

@@ -10,10 +10,10 @@
 
 namespace weft {
 
-enum class ProductKernel { onednn, onednn_packed, bf16_tiles };
+enum class ProductKernel { onednn, onednn_packed, tiles };
 
 inline constexpr ProductKernel kProductKernels[] = {
-    ProductKernel::onednn, ProductKernel::onednn_packed, ProductKernel::bf16_tiles};
+    ProductKernel::onednn, ProductKernel::onednn_packed, ProductKernel::tiles};
 
 std::string_view name_of(ProductKernel kernel);
 

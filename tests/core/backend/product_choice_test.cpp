@@ -25,11 +25,24 @@ class ProductChoiceOnCpu : public testing::Test {
   void TearDown() override { set_product_table({}); }
 };
 
-TEST_F(ProductChoiceOnCpu, SmallProductsAndFp32StayWithOneDnn) {
-  EXPECT_NE(product_kernel_by_rule(call_of(8, 768, 768)), ProductKernel::bf16_tiles);
-  ProductCall wide = call_of(1024, 768, 768, DType::f32);
-  wide.b_is_weight = true;
-  EXPECT_EQ(choose_product_kernel(wide), ProductKernel::onednn);
+TEST_F(ProductChoiceOnCpu, SmallProductsStayWithOneDnn) {
+  for (const DType dtype : {DType::f32, DType::bf16})
+    EXPECT_NE(product_kernel_by_rule(call_of(8, 768, 768, dtype)), ProductKernel::tiles);
+}
+
+// Of every size: the rule asks for no kernel that the CPU does not have.
+TEST_F(ProductChoiceOnCpu, TheRuleNamesKernelsThatTheCpuHas) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const std::int64_t size : {1, 128, 1024, 4096}) {
+      for (const bool weight : {false, true}) {
+        ProductCall call = call_of(size, size, size, dtype);
+        call.b_is_weight = weight;
+        const std::vector<ProductKernel> kernels = product_kernels(class_of(call));
+        EXPECT_NE(std::find(kernels.begin(), kernels.end(), product_kernel_by_rule(call)),
+                  kernels.end());
+      }
+    }
+  }
 }
 
 TEST_F(ProductChoiceOnCpu, TwoClassesOfSizesLieInEachDoubling) {
@@ -49,7 +62,7 @@ TEST_F(ProductChoiceOnCpu, ATableDecidesForItsClassesAlone) {
   transposed.shape.b_row = 1;
   transposed.shape.b_column = in.shape.k;
   weight.b_is_weight = true;
-  for (const ProductKernel kernel : {ProductKernel::onednn, ProductKernel::bf16_tiles}) {
+  for (const ProductKernel kernel : {ProductKernel::onednn, ProductKernel::tiles}) {
     set_product_table({{class_of(in), kernel}});
     EXPECT_EQ(choose_product_kernel(in), kernel);
     EXPECT_EQ(choose_product_kernel(alike), kernel);
@@ -64,25 +77,26 @@ TEST_F(ProductChoiceOnCpu, ATableDecidesForItsClassesAlone) {
 // Seen by what is recorded, and by the last bits: kernels add in different orders.
 TEST_F(ProductChoiceOnCpu, TheTablesKernelMultiplies) {
   const std::int64_t m = 40, n = 72, k = 3000;
-  const ProductClass product = class_of(call_of(m, n, k));
-  const std::vector<ProductKernel> kernels = product_kernels(product);
-  if (kernels.size() < 2) GTEST_SKIP() << "this CPU has one kernel for products in bf16";
-  const Tensor a = to_dtype(make_random({m, k}, 1), DType::bf16);
-  const Tensor b = to_dtype(make_random({k, n}, 2), DType::bf16);
-  const auto product_by = [&](ProductKernel kernel) {
-    set_product_table({{product, kernel}});
-    const ProductRecording recording;
-    Tensor c({m, n}, DType::f32);
-    backend(c).matmul(c, a, b, {});
-    EXPECT_EQ(recording.calls().size(), 1U);
-    EXPECT_EQ(class_of(recording.calls().front()), product);
-    return c;
-  };
-  const Tensor by_onednn = product_by(ProductKernel::onednn);
-  const Tensor by_tiles = product_by(ProductKernel::bf16_tiles);
-  EXPECT_FALSE(same_bits(by_onednn, by_tiles));
-  EXPECT_TRUE(close(by_onednn, by_tiles, 1e-4));
-  EXPECT_TRUE(same_bits(by_onednn, product_by(ProductKernel::onednn)));
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const ProductClass product = class_of(call_of(m, n, k, dtype));
+    const std::vector<ProductKernel> kernels = product_kernels(product);
+    if (kernels.size() < 2) GTEST_SKIP() << "this CPU has one kernel for products";
+    const Tensor a = make_random({m, k}, 1, dtype), b = make_random({k, n}, 2, dtype);
+    const auto product_by = [&](ProductKernel kernel) {
+      set_product_table({{product, kernel}});
+      const ProductRecording recording;
+      Tensor c({m, n}, DType::f32);
+      backend(c).matmul(c, a, b, {});
+      EXPECT_EQ(recording.calls().size(), 1U);
+      EXPECT_EQ(class_of(recording.calls().front()), product);
+      return c;
+    };
+    const Tensor by_onednn = product_by(ProductKernel::onednn);
+    const Tensor by_tiles = product_by(ProductKernel::tiles);
+    EXPECT_FALSE(same_bits(by_onednn, by_tiles));
+    EXPECT_TRUE(close(by_onednn, by_tiles, 1e-4));
+    EXPECT_TRUE(same_bits(by_onednn, product_by(ProductKernel::onednn)));
+  }
 }
 
 TEST_F(ProductChoiceOnCpu, EachKernelOfTheCpuIsTimedInEachTurn) {
@@ -108,7 +122,7 @@ TEST_F(ProductChoiceOnCpu, AnotherKernelMustBeFasterBeyondTheNoise) {
     return faster_kernel(std::vector<KernelTimes>{usual, {kernel, std::move(seconds)}},
                          usual.kernel);
   };
-  const auto tiles = ProductKernel::bf16_tiles, packed = ProductKernel::onednn_packed;
+  const auto tiles = ProductKernel::tiles, packed = ProductKernel::onednn_packed;
   EXPECT_EQ(chosen(tiles, {9, 10, 9, 13, 9, 9, 10, 9}), tiles);
   EXPECT_EQ(chosen(tiles, {9.9, 10.9, 9.9, 13.9, 9.9, 9.9, 10.9, 9.9}), usual.kernel);  // by 1%
   EXPECT_EQ(chosen(tiles, {9, 10, 12, 13, 12, 9, 14, 9}), usual.kernel);  // in half of the turns

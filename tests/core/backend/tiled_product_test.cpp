@@ -1,8 +1,6 @@
-// Products by our own bf16 tiles at the borders of their blocking, whatever kernel this CPU
-// prefers.
-#include "core/backend/cpu/bf16_product.hpp"
-
-#include "core/backend/cpu/bf16_tiles.hpp"
+// Products by our own tiles at the borders of their blocking, whatever kernel this CPU prefers.
+#include "core/backend/cpu/tiles/product.hpp"
+#include "core/backend/cpu/tiles/tiles.hpp"
 #include "tests/core/tensor_helpers.hpp"
 
 namespace weft {
@@ -13,7 +11,8 @@ struct Layout {
 };
 constexpr Layout kLayouts[] = {{false, false}, {false, true}, {true, false}, {true, true}};
 
-ProductShape shape_of(std::int64_t m, std::int64_t n, std::int64_t k, const Layout& layout) {
+ProductShape shape_of(DType dtype, std::int64_t m, std::int64_t n, std::int64_t k,
+                      const Layout& layout) {
   return {.m = m,
           .n = n,
           .k = k,
@@ -22,30 +21,37 @@ ProductShape shape_of(std::int64_t m, std::int64_t n, std::int64_t k, const Layo
           .b_row = layout.transpose_b ? 1 : n,
           .b_column = layout.transpose_b ? k : 1,
           .c_row = n,
-          .dtype = DType::bf16};
+          .dtype = dtype};
 }
 
 std::string describe(const ProductShape& s) {
-  return std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k) +
-         (s.a_column == 1 ? "" : " ta") + (s.b_column == 1 ? "" : " tb") +
-         (s.accumulate ? " acc" : "") + (s.bias ? " bias " : " ") +
+  return std::string(name_of(s.dtype)) + " " + std::to_string(s.m) + "x" + std::to_string(s.n) +
+         "x" + std::to_string(s.k) + (s.a_column == 1 ? "" : " ta") +
+         (s.b_column == 1 ? "" : " tb") + (s.accumulate ? " acc" : "") + (s.bias ? " bias " : " ") +
          std::string(name_of(s.c_dtype)) + " threads " + std::to_string(s.threads);
 }
 
-class Bf16ProductOnCpu : public testing::Test {
+class TiledProductOnCpu : public testing::TestWithParam<DType> {
  protected:
   void SetUp() override {
-    if (!cpu_has_bf16_tiles()) GTEST_SKIP() << "this CPU has no AVX512_BF16";
+    if (tile_kernels(GetParam()) == nullptr) GTEST_SKIP() << "this CPU has not the instructions";
+  }
+  static ProductShape shape_of(std::int64_t m, std::int64_t n, std::int64_t k,
+                               const Layout& layout) {
+    return weft::shape_of(GetParam(), m, n, k, layout);
   }
 };
+
+INSTANTIATE_TEST_SUITE_P(, TiledProductOnCpu, testing::Values(DType::f32, DType::bf16),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
 
 // Operands of a product and what is to come out, in fp64.
 struct Problem {
   explicit Problem(const ProductShape& s, bool sums = false) : shape(s) {
-    a = make_random({s.m * s.k}, 1, DType::bf16);
-    b = make_random({s.k * s.n}, 2, DType::bf16);
+    a = make_random({s.m * s.k}, 1, s.dtype);
+    b = make_random({s.k * s.n}, 2, s.dtype);
     old_c = make_random({s.m, s.n}, 3, s.c_dtype);
-    if (s.bias) bias = make_random({s.n}, 4, DType::bf16);
+    if (s.bias) bias = make_random({s.n}, 4, s.dtype);
     if (sums) a_sums = make_empty({s.m});
   }
 
@@ -56,11 +62,11 @@ struct Problem {
   }
 
   void run_into(Tensor& c, const Tensor& from_a, const Tensor& from_b) const {
-    bf16_product(shape, {.c = c.raw(),
-                         .a = from_a.data<bfloat16>(),
-                         .b = from_b.data<bfloat16>(),
-                         .bias = bias ? bias.data<bfloat16>() : nullptr,
-                         .a_sums = a_sums ? a_sums.data<float>() : nullptr});
+    tiled_product(shape, {.c = c.raw(),
+                          .a = from_a.raw(),
+                          .b = from_b.raw(),
+                          .bias = bias.raw(),
+                          .a_sums = a_sums ? a_sums.data<float>() : nullptr});
   }
 
   std::vector<double> expected() const {
@@ -91,7 +97,7 @@ double tolerance(const ProductShape& s) {
   return tolerance_of(s.c_dtype, s.k > 1000 ? 1e-5 : 2e-6);
 }
 
-TEST_F(Bf16ProductOnCpu, AgreesWithFp64AroundTiles) {
+TEST_P(TiledProductOnCpu, AgreesWithFp64AroundTiles) {
   for (const std::int64_t m : {1, 5, 6, 7, 13}) {
     for (const std::int64_t n : {1, 16, 63, 64, 65}) {
       for (const std::int64_t k : {1, 2, 31, 32, 33, 65}) {
@@ -104,7 +110,7 @@ TEST_F(Bf16ProductOnCpu, AgreesWithFp64AroundTiles) {
   }
 }
 
-TEST_F(Bf16ProductOnCpu, AgreesWithFp64AroundBlocks) {
+TEST_P(TiledProductOnCpu, AgreesWithFp64AroundBlocks) {
   struct Sizes {
     std::int64_t m, n, k;
   };
@@ -119,7 +125,7 @@ TEST_F(Bf16ProductOnCpu, AgreesWithFp64AroundBlocks) {
   }
 }
 
-TEST_F(Bf16ProductOnCpu, AddsBiasAndWhatWasThere) {
+TEST_P(TiledProductOnCpu, AddsBiasAndWhatWasThere) {
   for (const std::int64_t n : {20, 64, 150}) {
     for (const std::int64_t k : {64, 3100}) {
       for (const Layout& layout : kLayouts) {
@@ -127,7 +133,7 @@ TEST_F(Bf16ProductOnCpu, AddsBiasAndWhatWasThere) {
           ProductShape shape = shape_of(9, n, k, layout);
           shape.bias = flags & 1;
           shape.accumulate = flags & 2;
-          shape.c_dtype = flags & 4 ? DType::bf16 : DType::f32;
+          shape.c_dtype = flags & 4 ? GetParam() : DType::f32;
           const Problem p(shape);
           EXPECT_TRUE(close(p.run(), p.expected(), tolerance(shape))) << describe(shape);
         }
@@ -136,7 +142,7 @@ TEST_F(Bf16ProductOnCpu, AddsBiasAndWhatWasThere) {
   }
 }
 
-TEST_F(Bf16ProductOnCpu, SumsOfACome) {
+TEST_P(TiledProductOnCpu, SumsOfACome) {
   for (const std::int64_t m : {1, 17, 96, 200}) {
     for (const std::int64_t k : {1, 127, 128, 129, 700}) {
       for (const int threads : {1, 3}) {
@@ -153,7 +159,7 @@ TEST_F(Bf16ProductOnCpu, SumsOfACome) {
   }
 }
 
-TEST_F(Bf16ProductOnCpu, BitsDoNotDependOnThreadsNorOnTheOtherRows) {
+TEST_P(TiledProductOnCpu, BitsDoNotDependOnThreadsNorOnTheOtherRows) {
   for (const Layout& layout : kLayouts) {
     ProductShape shape = shape_of(210, 330, 3105, layout);
     const Problem alone(shape, layout.transpose_a);
@@ -176,9 +182,9 @@ TEST_F(Bf16ProductOnCpu, BitsDoNotDependOnThreadsNorOnTheOtherRows) {
 
 // Odd addresses, and neighbours that must neither be read nor written: NaN around a and b would
 // come through even a product with zero.
-TEST_F(Bf16ProductOnCpu, ViewsMayBeginAnywhereAndStayInTheirBounds) {
+TEST_P(TiledProductOnCpu, ViewsMayBeginAnywhereAndStayInTheirBounds) {
   for (const Layout& layout : kLayouts) {
-    for (const DType c_dtype : {DType::f32, DType::bf16}) {
+    for (const DType c_dtype : {DType::f32, GetParam()}) {
       for (const std::int64_t k : {33, 64}) {
         ProductShape shape = shape_of(13, 71, k, layout);
         shape.c_dtype = c_dtype;
@@ -203,7 +209,7 @@ TEST_F(Bf16ProductOnCpu, ViewsMayBeginAnywhereAndStayInTheirBounds) {
   }
 }
 
-TEST_F(Bf16ProductOnCpu, InfinityAndNanComeThrough) {
+TEST_P(TiledProductOnCpu, InfinityAndNanComeThrough) {
   for (const Layout& layout : kLayouts) {
     const ProductShape shape = shape_of(8, 70, 5, layout);
     Problem p(shape);
@@ -215,7 +221,7 @@ TEST_F(Bf16ProductOnCpu, InfinityAndNanComeThrough) {
 
 // A layer's three products through the backend, in sizes for which the tiles are chosen where they
 // pay at all.
-TEST_F(Bf16ProductOnCpu, BackendMultipliesLayersLikeInFp32) {
+TEST_P(TiledProductOnCpu, BackendMultipliesLayersLikeInFp32) {
   const std::int64_t rows = 520, inputs = 257, outputs = 320;
   const Tensor x = make_random({rows, inputs}, 1, DType::bf16);
   const Tensor w = make_random({outputs, inputs}, 2, DType::bf16);
