@@ -1,5 +1,4 @@
-// Data parallelism: gradients summed over the data axis, in memory that the ranks share or in flat
-// buckets while backward runs on.
+// Data parallelism: what backward hands over, collected and summed over the data axis.
 #include "parallel/data_parallel.hpp"
 
 #include <utility>
@@ -11,93 +10,47 @@
 namespace weft {
 
 namespace {
-// Views start at multiples of 64 bytes, as allocations do.
-constexpr std::int64_t kAlignment = 16;  // elements
 
-std::int64_t aligned(std::int64_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
+std::unique_ptr<GradientSums> sums_over(Communicator& data,
+                                        const std::vector<NamedParameter>& parameters,
+                                        const BucketOptions& options) {
+  if (data.size() == 1 || parameters.empty()) return nullptr;
+  if (parameters[0].parameter->var.value().device().type == DeviceType::cpu) {
+    if (auto shared = shared_gradients(parameters, data)) return shared;
+  }
+  return bucketed_gradients(parameters, data, options);
+}
+
 }  // namespace
 
 GradientBuckets::GradientBuckets(std::vector<NamedParameter> parameters, Mesh& mesh,
                                  const BucketOptions& options)
-    : parameters_(std::move(parameters)),
-      layout_(parameters_),
-      gradients_(parameters_.size()),
-      bucket_of_(parameters_.size()),
-      owned_(parameters_.size(), false),
-      data_(&mesh.data()) {
+    : parameters_(std::move(parameters)), sums_(sums_over(mesh.data(), parameters_, options)) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     index_of_[parameters_[i].parameter->var.node().get()] = i;
   }
-  if (data_->size() > 1) build(options.bucket_bytes);
   zero();
-  if (!buckets_.empty() && options.overlap) reducer_ = data_->background_reducer(device());
 }
 
 GradientBuckets::~GradientBuckets() {
   for (const NamedParameter& p : parameters_) p.parameter->var.node()->want_gradient_at({});
 }
 
-Device GradientBuckets::device() const {
-  return parameters_.empty() ? Device{} : parameters_[0].parameter->var.value().device();
-}
-
-// In memory that the ranks of a host share there are no buckets.
-void GradientBuckets::build(std::int64_t bucket_bytes) {
-  if (device().type == DeviceType::cpu && share()) return;
-  const std::int64_t capacity = bucket_bytes / static_cast<std::int64_t>(size_of(DType::f32));
-  for (std::size_t i = parameters_.size(); i-- > 0;) {
-    const std::int64_t size = aligned(parameters_[i].parameter->var.value().numel());
-    if (buckets_.empty() || buckets_.back().size + size > capacity) buckets_.emplace_back();
-    buckets_.back().members.push_back(i);
-    buckets_.back().size += size;
-    bucket_of_[i] = buckets_.size() - 1;
-  }
-  for (Bucket& bucket : buckets_) allocate(bucket);
-}
-
-void GradientBuckets::allocate(Bucket& bucket) {
-  const MemoryScope scope(MemoryUse::gradients);
-  bucket.flat = Tensor({bucket.size}, DType::f32, device());
-  backend(bucket.flat).fill(bucket.flat, 0.0F);  // the gaps between views stay zero
-  std::int64_t first = 0;
-  for (const std::size_t i : bucket.members) {
-    const Shape& shape = parameters_[i].parameter->var.shape();
-    gradients_[i] = bucket.flat.slice_flat(first, shape);
-    owned_[i] = true;
-    first += aligned(shape.numel());
-  }
-}
-
-bool GradientBuckets::share() {
-  shared_ = SharedSum::connect(*data_, layout_.elements());
-  if (!shared_) return false;
-  gradients_ = layout_.views(shared_->own());
-  sums_ = layout_.views(shared_->sums());
-  owned_.assign(parameters_.size(), true);
-  return true;
-}
-
+// What one rank alone has kept is freed before the next forward pass.
 void GradientBuckets::zero() {
+  if (sums_) sums_->end();
+  gradients_ = sums_ ? sums_->places() : std::vector<Tensor>(parameters_.size());
+  owned_.assign(parameters_.size(), sums_ != nullptr);
   present_.assign(parameters_.size(), false);
   complete_.assign(parameters_.size(), false);
   begun_ = false;
-  if (shared_) {
-    shared_->end();
-  } else if (buckets_.empty()) {
-    owned_.assign(parameters_.size(), false);
-    gradients_.assign(parameters_.size(), {});  // frees them before the next forward pass
-  }
-  for (Bucket& bucket : buckets_) bucket.waiting = bucket.members.size();
-  handed_over_ = 0;
 }
 
-// Backward writes gradients to where they are added up, so the others must have read the last sums:
-// they have during the forward pass.
 void GradientBuckets::begin() {
-  if (std::exchange(begun_, true)) return;
-  if (shared_) shared_->begin();
+  if (std::exchange(begun_, true) || !sums_) return;
+  sums_->begin();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    if (owned_[i]) parameters_[i].parameter->var.node()->want_gradient_at(gradients_[i]);
+    parameters_[i].parameter->var.node()->want_gradient_at(gradients_[i]);
   }
 }
 
@@ -129,9 +82,7 @@ void GradientBuckets::arrived(std::size_t parameter, const Tensor& grad, bool la
   parameters_[parameter].parameter->var.node()->want_gradient_at({});
   if (!last_micro_batch) return;
   complete_[parameter] = true;
-  if (!buckets_.empty() && --buckets_[bucket_of_[parameter]].waiting == 0 && reducer_) {
-    hand_over_complete();
-  }
+  if (sums_) sums_->complete(parameter);
 }
 
 // The first gradient is there already when backward wrote it to its place, or moves there, or is
@@ -151,7 +102,7 @@ void GradientBuckets::keep(std::size_t parameter, const Tensor& grad) {
   }
 }
 
-// The gradient of a parameter in memory that may be written: its view of a bucket, or a tensor.
+// The gradient of a parameter in memory that may be written: at its place, or a tensor.
 Tensor& GradientBuckets::own(std::size_t parameter) {
   if (!owned_[parameter]) {
     const MemoryScope scope(MemoryUse::gradients);
@@ -161,14 +112,6 @@ Tensor& GradientBuckets::own(std::size_t parameter) {
   return gradients_[parameter];
 }
 
-// Strictly in order, so that all ranks reduce the same bucket at the same time even if their
-// gradients complete in another order.
-void GradientBuckets::hand_over_complete() {
-  while (handed_over_ < buckets_.size() && buckets_[handed_over_].waiting == 0) {
-    reducer_->all_reduce(buckets_[handed_over_++].flat);
-  }
-}
-
 void GradientBuckets::finish() {
   begin();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
@@ -176,29 +119,11 @@ void GradientBuckets::finish() {
     Tensor& none = own(i);
     backend(none).fill(none, 0.0F);
   }
-  if (shared_) return shared_->add();
-  if (!reducer_) {
-    data_->grouped([&] {
-      for (Bucket& bucket : buckets_) data_->all_reduce(bucket.flat, ReduceOp::sum);
-    });
-    return;
-  }
-  while (handed_over_ < buckets_.size()) reducer_->all_reduce(buckets_[handed_over_++].flat);
-  reducer_->wait();
+  if (sums_) sums_->finish();
 }
 
-// Each rank of a host squares the part that it added: sums of parts are added in rank order, so all
-// ranks get the same bits.
 Tensor GradientBuckets::squared_norms() const {
-  if (!shared_) return squared_norms_on_device(gradients_);
-  std::vector<Tensor> parts;
-  for (std::size_t i = 0; i < sums_.size(); ++i) {
-    const Part part = layout_.within(shared_->part(), i);
-    parts.push_back(sums_[i].slice_flat(part.first, {part.count()}));
-  }
-  Tensor squares = squared_norms_on_device(parts);
-  if (squares) data_->all_reduce(squares, ReduceOp::sum);
-  return squares;
+  return sums_ ? sums_->squared_norms() : squared_norms_on_device(gradients_);
 }
 
 }  // namespace weft
