@@ -276,7 +276,11 @@ bool is_wanted(const std::string& name) {
   return options.names.empty() || std::any_of(options.names.begin(), options.names.end(), contains);
 }
 
-void report(const std::vector<Case>& cases, std::int64_t rows, double peak) {
+void report(const std::string& heading, const std::vector<Case>& cases, std::int64_t rows,
+            double peak) {
+  if (std::none_of(cases.begin(), cases.end(), [](const Case& c) { return is_wanted(c.name); }))
+    return;
+  std::printf("\n%s\n", heading.c_str());
   for (const DType dtype : {DType::f32, DType::bf16}) {
     for (const Case& c : cases) {
       if (!is_wanted(c.name)) continue;
@@ -316,12 +320,8 @@ void run() {
   const double peak = measured_peak();
   const auto rows = options.rows > 0 ? std::vector<std::int64_t>{options.rows}
                                      : std::vector<std::int64_t>{1024, 32768};
-  for (const std::int64_t n : rows) {
-    std::printf("\n%lld rows\n", static_cast<long long>(n));
-    report(kPasses, n, peak);
-  }
-  std::printf("\nweights\n");
-  report(kOptimizerPasses, 0, peak);
+  for (const std::int64_t n : rows) report(counted(n, "row"), kPasses, n, peak);
+  report("weights", kOptimizerPasses, 0, peak);
 }
 
 std::vector<std::string> pass_names() {
