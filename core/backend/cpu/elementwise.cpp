@@ -17,6 +17,17 @@ void with_floating_type(DType dtype, std::string_view kernel, F&& f) {
   with_compute_type(dtype, kernel, f);
 }
 
+}  // namespace
+
+}  // namespace weft
+
+#define WEFT_KERNELS "core/backend/cpu/elementwise.inc"
+#include "core/backend/cpu/simd/for_each_level.inc"
+
+namespace weft {
+
+namespace {
+
 // Every element of x becomes `bits`, an integer of the element's size. The C library's memset has
 // ways to write zeros that are several times as fast.
 template <class Bits>
@@ -28,36 +39,6 @@ void fill_bits(Tensor& x, Bits bits) {
     else
       std::fill(px + first, px + last, bits);
   });
-}
-
-// y[i] = value(i) of each element, rounded. `inputs` are the tensors that value() reads.
-template <class Y, class F>
-void write(Tensor& y, std::initializer_list<const Tensor*> inputs, const F& value) {
-  Y* const py = y.data<Y>();
-  std::size_t bytes = y.bytes();
-  bool in_place = false;
-  for (const Tensor* x : inputs) {
-    bytes += x->bytes();
-    in_place = in_place || x->raw() == y.raw();
-  }
-  const auto compute = [=](Y* to, std::int64_t begin, std::int64_t count) {
-#pragma omp simd
-    for (std::int64_t i = 0; i < count; ++i) store(to[i], value(begin + i));
-  };
-  const bool streams = is_beyond_caches(bytes) && !in_place;
-  parallel_ranges(y.numel(), 1, [=](std::int64_t first, std::int64_t last) {
-    if (streams)
-      stream_blocks(py, first, last, compute);
-    else
-      compute(py + first, first, last - first);
-  });
-}
-
-// y = f(x) elementwise in fp32; y may be x.
-template <class Y, class X, class F>
-void map(Tensor& y, const Tensor& x, F f) {
-  const X* const px = x.data<X>();
-  write<Y>(y, {&x}, [=](std::int64_t i) { return f(static_cast<float>(px[i])); });
 }
 
 void require_on_host(std::string_view call, const Tensor& y, const Tensor& x) {
@@ -119,29 +100,15 @@ void CpuBackend::fill(Tensor& x, float value) {
 void CpuBackend::copy(Tensor& y, const Tensor& x) {
   require_on_host("copy", y, x);
   if (y.dtype() == x.dtype()) return copy_bytes(y, x);
-  with_floating_type(y.dtype(), "copy", [&]<class Y>(Y) {
-    with_floating_type(x.dtype(), "copy",
-                       [&]<class X>(X) { map<Y, X>(y, x, [](float v) { return v; }); });
-  });
+  for_this_cpu(baseline::convert, avx512::convert)(y, x);
 }
 
 void CpuBackend::add(Tensor& y, const Tensor& a, const Tensor& b) {
-  with_floating_type(y.dtype(), "add", [&]<class Y>(Y) {
-    with_floating_type(a.dtype(), "add", [&]<class A>(A) {
-      with_floating_type(b.dtype(), "add", [&]<class B>(B) {
-        const A* const pa = a.data<A>();
-        const B* const pb = b.data<B>();
-        write<Y>(y, {&a, &b}, [=](std::int64_t i) {
-          return static_cast<float>(pa[i]) + static_cast<float>(pb[i]);
-        });
-      });
-    });
-  });
+  for_this_cpu(baseline::add, avx512::add)(y, a, b);
 }
 
 void CpuBackend::scale(Tensor& y, const Tensor& x, float alpha) {
-  with_floating_type(x.dtype(), "scale",
-                     [&]<class T>(T) { map<T, T>(y, x, [alpha](float v) { return alpha * v; }); });
+  for_this_cpu(baseline::scale, avx512::scale)(y, x, alpha);
 }
 
 }  // namespace weft

@@ -10,6 +10,9 @@
 #include "core/backend/cpu/past_caches.hpp"
 #include "core/backend/cpu/sums.hpp"
 
+#define WEFT_KERNELS "core/backend/cpu/optim.inc"
+#include "core/backend/cpu/simd/for_each_level.inc"
+
 namespace weft {
 
 namespace {
@@ -29,16 +32,13 @@ void update_weights(const AdamTensors& p, std::string_view kernel, bool streams,
   const float* const w = p.w.data<float>();
   with_compute_type(p.copy.dtype(), kernel, [&]<class T>(T) {
     T* const copy = p.copy.data<T>();
-    const auto round_block = [=](T* to, std::int64_t begin, std::int64_t count) {
-      update(begin, begin + count);
-#pragma omp simd
-      for (std::int64_t i = 0; i < count; ++i) store(to[i], w[begin + i]);
-    };
+    const auto copy_block = for_this_cpu(baseline::copy_block<T>, avx512::copy_block<T>);
     parallel_ranges(n, 1, [=](std::int64_t first, std::int64_t last) {
-      if (streams) return stream_blocks(copy, first, last, round_block);
-      for_blocks(first, last, [=](std::int64_t begin, std::int64_t count) {
-        round_block(copy + begin, begin, count);
+      for_blocks_of_lines(copy, first, last, [=](std::int64_t begin, std::int64_t count) {
+        update(begin, begin + count);
+        copy_block(copy + begin, w + begin, count, streams);
       });
+      _mm_sfence();
     });
   });
 }

@@ -8,10 +8,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 
 #include <emmintrin.h>
 
 #include "core/backend/cpu/blocks.hpp"
+#include "core/tensor/tensor.hpp"
 
 namespace weft {
 
@@ -36,16 +38,41 @@ inline void stream(void* to, const void* from, std::size_t bytes) {
   std::memcpy(t + i, f + i, bytes - i);
 }
 
-// Elements [first, last) of y, past the caches: compute(block, begin, count) puts `count` of them,
-// from `begin` on, into a block of the first-level cache.
-template <class Y, class F>
-void stream_blocks(Y* y, std::int64_t first, std::int64_t last, const F& compute) {
-  alignas(64) Y block[kBlock];
-  for_blocks(first, last, [&](std::int64_t begin, std::int64_t count) {
-    compute(block, begin, count);
-    stream(y + begin, block, static_cast<std::size_t>(count) * sizeof(Y));
-  });
-  _mm_sfence();
+// Elements of T from x on to the next address that is a multiple of `alignment`.
+template <class T>
+std::int64_t elements_to_alignment(const T* x, std::size_t alignment) {
+  const std::size_t beyond = reinterpret_cast<std::uintptr_t>(x) % alignment;
+  return beyond == 0 ? 0 : static_cast<std::int64_t>((alignment - beyond) / sizeof(T));
+}
+
+// Whether a pass that reads and writes these had better write past the caches: none is changed in
+// place.
+inline bool is_written_past_caches(std::initializer_list<const Tensor*> written,
+                                   std::initializer_list<const Tensor*> read) {
+  std::size_t bytes = 0;
+  for (const Tensor* y : written) {
+    bytes += y->bytes();
+    for (const Tensor* x : read) {
+      if (x->raw() == y->raw()) return false;
+    }
+  }
+  for (const Tensor* x : read) bytes += x->bytes();
+  return is_beyond_caches(bytes);
+}
+
+// Whether each row of y begins and ends with a line of memory.
+inline bool has_rows_of_lines(const Tensor& y, std::int64_t columns) {
+  constexpr std::size_t kLine = 64;
+  return reinterpret_cast<std::uintptr_t>(y.raw()) % kLine == 0 &&
+         static_cast<std::size_t>(columns) * size_of(y.dtype()) % kLine == 0;
+}
+
+// for_blocks() whose blocks end where lines of x do, but for the last one.
+template <class T, class F>
+void for_blocks_of_lines(const T* x, std::int64_t first, std::int64_t last, const F& f) {
+  const std::int64_t lead = std::min(last - first, elements_to_alignment(x + first, 64));
+  if (lead > 0) f(first, lead);
+  for_blocks(first + lead, last, f);
 }
 
 }  // namespace weft

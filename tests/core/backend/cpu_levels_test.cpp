@@ -72,6 +72,31 @@ class CpuLevels : public testing::Test {
   }
 };
 
+TEST_F(CpuLevels, AgreeOnConversionsSumsAndMultiples) {
+  for (const DType other : {DType::f32, DType::bf16, DType::f16}) {
+    expect_equal_levels([other](const Case& c) {
+      const Tensor x = c.special(1), y = c.special(2);
+      Tensor converted = unaligned(make_empty(c.shape(), other)), sum = empty_like(converted);
+      Tensor multiple = c.empty();
+      test_backend().copy(converted, x);
+      test_backend().add(sum, converted, y);
+      test_backend().scale(multiple, x, 0.3F);
+      return std::vector{converted, sum, multiple};
+    });
+  }
+}
+
+TEST_F(CpuLevels, AgreeOnCopiesOfWeights) {
+  expect_equal_levels([](const Case& c) {
+    const auto state = [&](std::uint64_t seed) { return unaligned(make_random(c.shape(), seed)); };
+    Tensor v = state(1);
+    test_backend().fill(v, 0.1F);
+    const AdamTensors p{.w = state(2), .m = state(3), .v = v, .copy = c.empty(), .g = state(4)};
+    test_backend().adamw({&p, 1}, {.lr = 0.1F});
+    return std::vector{p.copy};
+  });
+}
+
 TEST_F(CpuLevels, AgreeOnActivations) {
   for (const Activation f :
        {Activation::gelu, Activation::gelu_tanh, Activation::relu, Activation::tanh}) {

@@ -14,6 +14,7 @@
 #include "core/backend/backend.hpp"
 #include "core/backend/cpu/blocks.hpp"
 #include "core/backend/cpu/loops.hpp"
+#include "core/backend/cpu/past_caches.hpp"
 #include "core/backend/cpu/simd/level.hpp"
 #include "core/backend/fast_math.hpp"
 
