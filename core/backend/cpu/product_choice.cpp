@@ -26,10 +26,11 @@ bool tiles_pay_on_this_cpu() {
 // bf16, and in fp32 for sums as long as a vocabulary.
 bool tiles_pay(const ProductCall& call) {
   const ProductShape& s = call.shape;
-  if (s.n < 128 || s.k < 512) return false;
-  if (call.transpose_a()) return s.m >= 256;  // dw: all of c is written once per k
-  if (call.transpose_b()) return s.m >= 512;  // y: the weight is transposed
-  return s.m >= (s.dtype == DType::bf16 || s.k >= 16384 ? 128 : 512);  // dx
+  const bool f32 = s.dtype == DType::f32;
+  if (s.n < (f32 ? 512 : 128) || s.k < 512) return false;
+  if (call.transpose_a()) return s.m >= 256;       // dw: all of c is written once per k
+  if (call.transpose_b()) return s.m >= 512;       // y: the weight is transposed
+  return s.m >= (f32 && s.k < 16384 ? 512 : 128);  // dx
 }
 
 ProductTable installed_table;

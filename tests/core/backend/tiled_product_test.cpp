@@ -221,31 +221,30 @@ TEST_P(TiledProductOnCpu, InfinityAndNanComeThrough) {
 
 // A layer's three products through the backend, in sizes for which the tiles are chosen where they
 // pay at all.
-TEST_P(TiledProductOnCpu, BackendMultipliesLayersLikeInFp32) {
-  const std::int64_t rows = 520, inputs = 257, outputs = 320;
-  const Tensor x = make_random({rows, inputs}, 1, DType::bf16);
-  const Tensor w = make_random({outputs, inputs}, 2, DType::bf16);
-  const Tensor dy = make_random({rows, outputs}, 3, DType::bf16);
-  const Tensor bias = make_random({outputs}, 4, DType::bf16);
-  const auto wide = [](const Tensor& t) { return t ? to_dtype(t, DType::f32) : t; };
-  const auto check = [&](const Shape& shape, DType dtype, const Tensor& a, const Tensor& b,
-                         MatmulArgs args) {
-    Tensor c = make_empty(shape, dtype), expected = make_empty(shape);
-    if (args.transpose_a) args.a_sums = make_empty({outputs});
-    backend(c).matmul(c, a, b, args);
-    const Tensor sums = args.a_sums;
-    if (sums) args.a_sums = make_empty({outputs});
-    args.bias = wide(args.bias);
-    backend(c).matmul(expected, wide(a), wide(b), args);
-    EXPECT_TRUE(close(c, expected, tolerance_of(dtype, 1e-5)));
-    if (sums) {
-      EXPECT_TRUE(close(sums, args.a_sums, 1e-5));
-    }
+TEST_P(TiledProductOnCpu, BackendMultipliesLayers) {
+  const std::int64_t m = 515, n = 520, k = 513;
+  const auto check = [&](const Layout& layout, DType c_dtype, MatmulArgs args) {
+    ProductShape shape = shape_of(m, n, k, layout);
+    shape.c_dtype = c_dtype;
+    shape.bias = layout.transpose_b;
+    const Problem p(shape, layout.transpose_a);
+    args.transpose_a = layout.transpose_a;
+    args.transpose_b = layout.transpose_b;
+    args.bias = p.bias;
+    args.a_sums = p.a_sums;
+    Tensor c = make_empty({m, n}, c_dtype);
+    backend(c).matmul(c, p.a.slice_flat(0, layout.transpose_a ? Shape{k, m} : Shape{m, k}),
+                      p.b.slice_flat(0, layout.transpose_b ? Shape{n, k} : Shape{k, n}), args);
+    EXPECT_TRUE(close(c, p.expected(), tolerance(shape))) << describe(shape);
+    if (!p.a_sums) return;
+    std::vector<double> sums(static_cast<std::size_t>(m));
+    const std::vector<float> a = to_vector(p.a);
+    for (std::size_t i = 0; i < a.size(); ++i) sums[i % sums.size()] += double{a[i]};
+    EXPECT_TRUE(close(p.a_sums, sums, 2e-6));
   };
-  check({rows, outputs}, DType::bf16, x, w,
-        {.transpose_b = true, .b_is_weight = true, .bias = bias});
-  check({rows, inputs}, DType::bf16, dy, w, {.b_is_weight = true});
-  check({outputs, inputs}, DType::f32, dy, x, {.transpose_a = true});
+  check({.transpose_b = true}, GetParam(), {.b_is_weight = true});
+  check({}, GetParam(), {.b_is_weight = true});
+  check({.transpose_a = true}, DType::f32, {});
 }
 
 }  // namespace
