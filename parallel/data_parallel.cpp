@@ -47,15 +47,23 @@ void GradientBuckets::zero() {
 }
 
 void GradientBuckets::begin() {
-  if (std::exchange(begun_, true) || !sums_) return;
-  sums_->begin();
+  if (!std::exchange(begun_, true) && sums_) sums_->begin();
+}
+
+// Backward writes the first gradient of a parameter to its place, and adds later ones to it. One
+// that it made is ours as soon as nobody else holds its memory.
+void GradientBuckets::offer_places() {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    parameters_[i].parameter->var.node()->want_gradient_at(gradients_[i]);
+    const Tensor& gradient = gradients_[i];
+    if (present_[i] && gradient.weak_storage().use_count() == 1) owned_[i] = true;
+    parameters_[i].parameter->var.node()->want_gradient_at(owned_[i] ? gradient : Tensor{},
+                                                           present_[i]);
   }
 }
 
 LeafHook GradientBuckets::hook(bool last_micro_batch) {
   begin();
+  offer_places();
   return [this, last_micro_batch](const Node* leaf, const Tensor& grad) {
     const auto it = index_of_.find(leaf);
     if (it == index_of_.end()) {
@@ -85,18 +93,19 @@ void GradientBuckets::arrived(std::size_t parameter, const Tensor& grad, bool la
   if (sums_) sums_->complete(parameter);
 }
 
-// The first gradient is there already when backward wrote it to its place, or moves there, or is
-// kept as it is; later ones are added. What backward made may belong to others too, so the first
-// sum makes a tensor of our own.
+// What backward left at its place is there already. Elsewhere, the first gradient moves there, or
+// is kept as it is, and later ones are added. What backward made may belong to others too, so the
+// first sum makes a tensor of our own.
 void GradientBuckets::keep(std::size_t parameter, const Tensor& grad) {
   const Tensor before = gradients_[parameter];
+  if (owned_[parameter] && grad.raw() == before.raw()) return;
   if (present_[parameter]) {
     Tensor& sum = own(parameter);
     backend(sum).add(sum, before, grad);
   } else if (!owned_[parameter] && grad.dtype() == DType::f32) {
     gradients_[parameter] = grad.reshape(parameters_[parameter].parameter->var.shape());
     count_as(grad, MemoryUse::gradients);
-  } else if (grad.raw() != before.raw()) {
+  } else {
     Tensor& sum = own(parameter);
     backend(sum).copy(sum, grad);
   }

@@ -58,6 +58,7 @@ class GradientBuckets {
 
  private:
   void begin();
+  void offer_places();
   void arrived(std::size_t parameter, const Tensor& grad, bool last_micro_batch);
   void keep(std::size_t parameter, const Tensor& grad);
   Tensor& own(std::size_t parameter);

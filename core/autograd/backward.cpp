@@ -120,7 +120,9 @@ GradientPart gradient_part(Node& of, const Shape& shape, Device device) {
       return {.sum = std::move(it->second.grad), .accumulate = true};
     }
   }
-  if (of.place && !std::exchange(of.place_is_taken, true)) return {.sum = of.place};
+  if (of.place && !std::exchange(of.place_is_taken, true)) {
+    return {.sum = of.place, .accumulate = of.place_adds};
+  }
   return {.sum = Tensor(shape, DType::f32, device)};
 }
 

@@ -49,11 +49,13 @@ struct Node {
   bool is_leaf() const { return !backward; }
 
   // Of a leaf: where its next gradient is wanted, f32 and of its shape; empty: anywhere. Ops ask
-  // for it by gradient_part().
+  // for it by gradient_part(). With `adds` it is to be added to what lies there: a gradient that
+  // arrives at its place is the sum then.
   Tensor place = {};
-  bool place_is_taken = false;
-  void want_gradient_at(Tensor where) {
+  bool place_adds = false, place_is_taken = false;
+  void want_gradient_at(Tensor where, bool adds = false) {
     place = std::move(where);
+    place_adds = adds;
     place_is_taken = false;
   }
 };

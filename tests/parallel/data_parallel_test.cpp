@@ -184,6 +184,52 @@ TEST(GradientBuckets, BackwardWritesWhereGradientsAreAddedUp) {
   EXPECT_FALSE(w.var.node()->place);
 }
 
+// With one rank and with several: a second gradient as large as the weights is never made.
+TEST(GradientBuckets, BackwardAddsLaterMicroBatchesToTheFirst) {
+  Mesh mesh(test_world(), 1, test_device());
+  Parameter w{.var = Var(make_random({5, 4}, 1), true), .full = {5, 4}, .shard = {}, .init = {}};
+  GradientBuckets buckets({{"w", &w}}, mesh);
+  const Tensor x = make_random({2, 4}, 2), dy = make_random({2, 5}, 3);
+  const auto micro_batch = [&](bool last) {
+    const void* arrived_at = nullptr;
+    const LeafHook hook = buckets.hook(last);
+    backward(linear(Var(x), w.var), dy, [&](const Node* leaf, const Tensor& grad) {
+      arrived_at = grad.raw();
+      hook(leaf, grad);
+    });
+    return arrived_at;
+  };
+  std::vector<double> want(20);
+  const std::vector<double> g = to_vector<double>(dy), in = to_vector<double>(x);
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    for (std::size_t n = 0; n < 2; ++n) want[i] += g[n * 5 + i / 4] * in[n * 4 + i % 4];
+    want[i] *= 3 * mesh.data().size();
+  }
+  for (int step = 0; step < 2; ++step) {
+    buckets.zero();
+    const void* const first = micro_batch(false);
+    EXPECT_EQ(micro_batch(false), first);
+    EXPECT_EQ(micro_batch(true), first);
+    buckets.finish();
+    EXPECT_TRUE(close(buckets.gradients()[0], want, 1e-6));
+  }
+}
+
+// What others still hold when the next micro-batch begins is not written to.
+TEST(GradientBuckets, AFirstGradientThatOthersHoldStaysAsItIs) {
+  Mesh mesh = Mesh::single(test_device());
+  Parameter w{.var = Var(make_random({2, 2}, 1), true), .full = {2, 2}, .shard = {}, .init = {}};
+  GradientBuckets buckets({{"w", &w}}, mesh);
+  const Tensor held = to_tensor({1, 2, 3, 4}, {2, 2});
+  buckets.hook(false)(w.var.node().get(), held);
+  const LeafHook last = buckets.hook(true);
+  EXPECT_FALSE(w.var.node()->place);
+  last(w.var.node().get(), to_tensor({1, 1, 1, 1}, {2, 2}));
+  buckets.finish();
+  EXPECT_TRUE(same_bits(held, to_tensor({1, 2, 3, 4}, {2, 2})));
+  EXPECT_TRUE(same_bits(buckets.gradients()[0], to_tensor({2, 3, 4, 5}, {2, 2})));
+}
+
 TEST(GradientBuckets, OneDataRankSumsInF32WithoutTouchingWhatBackwardMade) {
   Mesh mesh = Mesh::single(test_device());
   Parameter a{.var = Var(make_empty({3}, DType::bf16), true), .full = {3}, .shard = {}, .init = {}};
