@@ -47,9 +47,9 @@ void open_device(Device device) { backend(device); }
 
 std::unique_ptr<Communicator> host_communicator(const Console* console) {
   if (launched_rank().launcher.empty()) return self_communicator();
-  return mpi_communicator({.on_no_shared_memory = [&](const std::string& reason) {
+  return mpi_communicator({.on_no_shared_memory = [console](const std::string& reason) {
     if (console == nullptr) return;
-    console->warn("what ranks of one host reduce goes through MPI, which is slower: " + reason);
+    console->warn("ranks of one host share less than they could, which is slower: " + reason);
   }});
 }
 

@@ -76,7 +76,7 @@ class Communicator {
   virtual std::unique_ptr<BackgroundReducer> background_reducer(Device device) const;
 
   // Memory of zeros that all ranks of this group have mapped; null on all of them when they cannot
-  // share any, as on several hosts. Collective; throws Error when there is not so much of it.
+  // share so much, or any, as on several hosts. Collective.
   virtual std::unique_ptr<SharedMemory> common_memory(std::size_t) { return nullptr; }
 
   // Tells `word` to the other ranks, and returns what each rank told within the time, "" for those
@@ -96,7 +96,9 @@ std::unique_ptr<Communicator> self_communicator();
 
 struct MpiOptions {
   // Ranks of one host reduce host tensors through memory that they share. If some cannot, all goes
-  // through MPI; rank 0 then calls this once, with the reason, before mpi_communicator() returns.
+  // through MPI; rank 0 then calls this with the reason before mpi_communicator() returns. And rank
+  // 0 of a group calls it when common_memory() cannot have as much as it is asked for: it lives as
+  // long as the communicator.
   std::function<void(const std::string&)> on_no_shared_memory = {};
   bool share_memory = true;
   std::size_t chunk_bytes = std::size_t{256}

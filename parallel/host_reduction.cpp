@@ -25,7 +25,7 @@ SharedMemory share_memory(Communicator& host, std::size_t bytes) {
       if (host.rank() != 0) memory.emplace(SharedMemory::open(offer));
     });
   } catch (const AgreedError& e) {  // a rank's number in this group tells nobody anything
-    throw Error(std::string(e.what()).substr(e.who.size()), e.hint());
+    throw AgreedError(std::string(e.what()).substr(e.who.size()), e.hint());
   }
   memory->withdraw();
   return std::move(*memory);

@@ -33,7 +33,7 @@ class HostReduction {
 };
 
 // The memory of the first rank of `host`, mapped on all of them. Collective; either all ranks get
-// it or all throw Error.
+// it or all throw AgreedError.
 SharedMemory share_memory(Communicator& host, std::size_t bytes);
 
 }  // namespace weft

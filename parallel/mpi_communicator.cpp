@@ -65,6 +65,7 @@ std::byte* at_byte(const Tensor& x, std::int64_t first) {
 struct Sharing {
   int host = 0;  // the same number for ranks that can share memory, another for all others
   std::size_t chunk_bytes = 0;
+  std::function<void(const std::string&)> on_no_shared_memory = {};
 };
 
 class MpiCommunicator final : public Communicator {
@@ -335,11 +336,18 @@ std::unique_ptr<SharedMemory> MpiCommunicator::common_memory(std::size_t bytes) 
   std::array<std::int64_t, 2> hosts = {sharing_.host, -sharing_.host};
   all_reduce(hosts, ReduceOp::max);
   if (hosts[0] != -hosts[1]) return nullptr;
-  return std::make_unique<SharedMemory>(share_memory(*this, bytes));
+  try {
+    return std::make_unique<SharedMemory>(share_memory(*this, bytes));
+  } catch (const AgreedError& e) {
+    if (rank_ == 0 && sharing_.on_no_shared_memory) sharing_.on_no_shared_memory(e.what());
+    return nullptr;
+  }
 }
 
 void MpiCommunicator::find_hosts(const MpiOptions& options) {
-  sharing_ = {.host = rank_, .chunk_bytes = options.chunk_bytes};
+  sharing_ = {.host = rank_,
+              .chunk_bytes = options.chunk_bytes,
+              .on_no_shared_memory = options.on_no_shared_memory};
   if (!options.share_memory) return;
   try {
     std::string place;
@@ -352,7 +360,7 @@ void MpiCommunicator::find_hosts(const MpiOptions& options) {
     agree(*this, [&] { share_memory(*split(host, rank_), 4096); });
     sharing_.host = host;
   } catch (const AgreedError& e) {
-    if (rank_ == 0 && options.on_no_shared_memory) options.on_no_shared_memory(e.what());
+    if (rank_ == 0 && sharing_.on_no_shared_memory) sharing_.on_no_shared_memory(e.what());
   }
 }
 

@@ -16,21 +16,32 @@ namespace {
 
 enum Stage { kMet, kStages };
 
-// The memory of a flat array of elements of some width, of which each rank counts its part.
+// The parameters, and in f32 their masters and two moments. Pages that nobody writes take no
+// memory.
+constexpr int kArrays = 4;
+
+std::size_t array_bytes(std::int64_t elements) {
+  constexpr std::size_t kAlignment = 64;
+  return (static_cast<std::size_t>(elements) * size_of(DType::f32) + kAlignment - 1) / kAlignment *
+         kAlignment;
+}
+
+// A flat array of elements of some width, of which each rank counts its part.
 class CommonArray {
  public:
-  CommonArray(Communicator& ranks, std::int64_t elements, std::size_t width)
-      : memory_(ranks.common_memory(static_cast<std::size_t>(elements) * width)), width_(width) {}
+  CommonArray(std::shared_ptr<SharedMemory> memory, std::byte* first, std::size_t width)
+      : memory_(std::move(memory)), first_(first), width_(width) {}
 
   std::byte* at(std::int64_t element) const {
-    return memory_->data() + static_cast<std::size_t>(element) * width_;
+    return first_ + static_cast<std::size_t>(element) * width_;
   }
   void count(const Part& part, MemoryUse use) {
     counted_.emplace(at(part.first), static_cast<std::size_t>(part.count()) * width_, use);
   }
 
  private:
-  std::unique_ptr<SharedMemory> memory_;
+  std::shared_ptr<SharedMemory> memory_;
+  std::byte* first_;
   std::size_t width_;
   std::optional<AdoptedMemory> counted_;
 };
@@ -41,25 +52,31 @@ std::shared_ptr<UpdateSharing> SharedUpdate::connect(const std::vector<NamedPara
                                                      Communicator& data) {
   if (data.size() == 1 || parameters.empty()) return nullptr;
   if (parameters[0].parameter->var.value().device().type != DeviceType::cpu) return nullptr;
-  std::shared_ptr<SharedMemory> meetings =
-      data.common_memory(SharedProgress::memory_for(data.size(), kStages));
-  if (!meetings) return nullptr;
-  return std::make_shared<SharedUpdate>(parameters, data, std::move(meetings));
+  FlatLayout layout(parameters);
+  std::shared_ptr<SharedMemory> memory = data.common_memory(
+      kArrays * array_bytes(layout.elements()) + SharedProgress::memory_for(data.size(), kStages));
+  if (!memory) return nullptr;
+  return std::make_shared<SharedUpdate>(parameters, data, std::move(layout), std::move(memory));
 }
 
 SharedUpdate::SharedUpdate(const std::vector<NamedParameter>& parameters, Communicator& data,
-                           std::shared_ptr<SharedMemory> meetings)
+                           FlatLayout layout, std::shared_ptr<SharedMemory> memory)
     : data_(&data),
-      layout_(parameters),
+      layout_(std::move(layout)),
       part_(FlatLayout::part(layout_.elements(), data.rank(), data.size())),
-      meetings_memory_(std::move(meetings)),
-      meetings_(meetings_memory_->data(), data.rank(), data.size(), kStages,
-                "update of the weights") {
+      memory_(std::move(memory)),
+      meetings_(memory_->data() + kArrays * array_bytes(layout_.elements()), data.rank(),
+                data.size(), kStages, "update of the weights") {
   move(parameters);
 }
 
+std::byte* SharedUpdate::next_array() {
+  if (arrays_ == kArrays) throw Error("update of the weights: there are no more common tensors");
+  return memory_->data() + static_cast<std::size_t>(arrays_++) * array_bytes(layout_.elements());
+}
+
 std::vector<Tensor> SharedUpdate::common_tensors() {
-  const auto array = std::make_shared<CommonArray>(*data_, layout_.elements(), size_of(DType::f32));
+  const auto array = std::make_shared<CommonArray>(memory_, next_array(), size_of(DType::f32));
   array->count(part_, MemoryUse::optimizer);
   const std::shared_ptr<void> memory(array, array->at(0));
   return layout_.views(Tensor(memory, {layout_.elements()}, DType::f32));
@@ -73,7 +90,7 @@ void SharedUpdate::move(const std::vector<NamedParameter>& parameters) {
     if (value.bytes() == value.storage().bytes()) continue;
     throw Error("update of the weights: " + p.name + " is a part of another tensor");
   }
-  const auto array = std::make_shared<CommonArray>(*data_, layout_.elements(), width);
+  const auto array = std::make_shared<CommonArray>(memory_, next_array(), width);
   std::vector<std::shared_ptr<void>> places;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Tensor& value = parameters[i].parameter->var.value();

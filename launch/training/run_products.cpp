@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/backend/cpu/onednn.hpp"
 #include "core/base/error.hpp"
 #include "core/base/files.hpp"
 #include "launch/products/remembered.hpp"
@@ -53,6 +54,9 @@ void read_remembered(Source& source, const ProductSetting& setting) {
   }
 }
 
+// On CPUs without AVX-512 there is little to choose.
+bool rule_is_a_guess() { return cpu_has_avx512() && !this_product_cpu().zen4; }
+
 }  // namespace
 
 RunProducts::RunProducts(const Config& config, const std::optional<ResumePoint>& point, Mesh& mesh)
@@ -74,6 +78,12 @@ RunProducts::RunProducts(const Config& config, const std::optional<ResumePoint>&
   source.path = world.broadcast(source.path, 0);
   source.yaml = world.broadcast(source.yaml, 0);
   note_ = source.note;
+  if (note_.empty() && source.path.empty() && !source.own && rule_is_a_guess()) {
+    note_ = fmt::format(
+        "products: kernels were never compared on a CPU like this one ({}); weft doctor --products "
+        "does it in a minute, and new runs begin with what it finds",
+        setting.cpu);
+  }
   if (source.path.empty()) return;
   ProductFile file;
   agree(world, [&] { file = product_file_from(source.yaml, source.path, hint_for(source.own)); });

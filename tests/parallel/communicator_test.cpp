@@ -6,6 +6,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -404,20 +405,51 @@ TEST(MpiCommunicator, AMessageOfAnotherLengthIsAnError) {
   }
 }
 
+// While one lives, memory that ranks share has at most so many bytes.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limited = before_;
+    limited.rlim_cur = bytes;
+    std::signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limited);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, SIG_DFL);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_ = {};
+};
+
+TEST(MpiCommunicatorOnCpu, HasNoCommonMemoryWhereThereIsNotSoMuch) {
+  std::vector<std::string> told;
+  const auto c = mpi_communicator(
+      {.on_no_shared_memory = [&](const std::string& reason) { told.push_back(reason); }});
+  if (c->size() == 1) GTEST_SKIP() << "needs two ranks";
+  const FileSizeLimit limit(8192);
+  EXPECT_TRUE(c->common_memory(8192));
+  EXPECT_TRUE(told.empty());
+  EXPECT_FALSE(c->common_memory(8193));
+  ASSERT_EQ(told.size(), c->rank() == 0 ? 1U : 0U);
+  if (c->rank() == 0) {
+    EXPECT_EQ(told[0], "shared memory: no 8193 bytes of it: File too large");
+  }
+}
+
 TEST(MpiCommunicatorOnCpu, GoesThroughMpiWhereMemoryCannotBeShared) {
   const auto all = mpi_communicator();
   if (all->size() == 1) GTEST_SKIP() << "needs two ranks";
   std::vector<std::string> told;
-  rlimit before{};
-  getrlimit(RLIMIT_FSIZE, &before);
-  rlimit none = before;
-  none.rlim_cur = 0;
-  std::signal(SIGXFSZ, SIG_IGN);
-  if (all->rank() == 0) setrlimit(RLIMIT_FSIZE, &none);  // the first rank makes the memory
+  std::optional<FileSizeLimit> limit;
+  if (all->rank() == 0) limit.emplace(0);  // the first rank makes the memory
   const auto c = mpi_communicator(
       {.on_no_shared_memory = [&](const std::string& reason) { told.push_back(reason); }});
-  setrlimit(RLIMIT_FSIZE, &before);
-  std::signal(SIGXFSZ, SIG_DFL);
+  limit.reset();
   ASSERT_EQ(told.size(), all->rank() == 0 ? 1U : 0U);
   if (all->rank() == 0) {
     EXPECT_EQ(told[0], "shared memory: no 4096 bytes of it: File too large");

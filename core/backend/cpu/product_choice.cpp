@@ -4,6 +4,7 @@
 #include <atomic>
 #include <bit>
 #include <mutex>
+#include <utility>
 
 #include "core/backend/cpu/tiles/tiles.hpp"
 
@@ -11,12 +12,10 @@ namespace weft {
 
 namespace {
 
-// AMD's family 19h, Zen 4 where it has AVX-512: the limits below were measured on no other. Intel's
-// vdpbf16ps is slower than products in fp32.
-bool tiles_pay_on_this_cpu() {
+// AMD's family 19h with AVX-512.
+bool is_zen4() {
 #if defined(__x86_64__)
-  static const bool pay = __builtin_cpu_is("amdfam19h");
-  return pay;
+  return cpu_has_avx512() && __builtin_cpu_is("amdfam19h");
 #else
   return false;
 #endif
@@ -77,15 +76,20 @@ std::vector<ProductKernel> product_kernels(const ProductClass& product) {
   return kernels;
 }
 
-ProductKernel product_kernel_by_rule(const ProductCall& call) {
+ProductCpu this_product_cpu() {
+  static const ProductCpu cpu{.zen4 = is_zen4(), .amx = cpu_has_amx(), .bf16 = cpu_has_bf16()};
+  return cpu;
+}
+
+ProductKernel product_kernel_by_rule(const ProductCall& call, ProductCpu cpu) {
+  const bool bf16 = call.shape.dtype == DType::bf16;
+  if (bf16 && !cpu.bf16) return ProductKernel::onednn;
   // AMX tiles read rows interleaved in pairs, so that packing a weight once is expected to pay.
   // Elsewhere it gains 1-5% and would double the weights' memory.
-  if (call.shape.dtype == DType::bf16 && cpu_has_amx()) {
+  if (bf16 && cpu.amx) {
     return call.b_is_weight ? ProductKernel::onednn_packed : ProductKernel::onednn;
   }
-  if (tile_kernels(call.shape.dtype) != nullptr && tiles_pay_on_this_cpu() && tiles_pay(call))
-    return ProductKernel::tiles;
-  return ProductKernel::onednn;
+  return cpu.zen4 && tiles_pay(call) ? ProductKernel::tiles : ProductKernel::onednn;
 }
 
 ProductKernel choose_product_kernel(const ProductCall& call) {
@@ -100,7 +104,9 @@ ProductKernel choose_product_kernel(const ProductCall& call) {
   return product_kernel_by_rule(call);
 }
 
-void set_product_table(ProductTable table) { installed_table = std::move(table); }
+ProductTable set_product_table(ProductTable table) {
+  return std::exchange(installed_table, std::move(table));
+}
 
 ProductRecording::ProductRecording() { recording = this; }
 

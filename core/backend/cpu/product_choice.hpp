@@ -46,17 +46,24 @@ using ProductTable = std::map<ProductClass, ProductKernel>;
 // The kernels that multiply such products on this CPU; oneDNN, which can do all, comes first.
 std::vector<ProductKernel> product_kernels(const ProductClass& product);
 
-// By the CPU, the shape and the layouts alone. The measurements behind it are in
-// docs/benchmarks/cpu.md.
-ProductKernel product_kernel_by_rule(const ProductCall& call);
+// What the rule knows of a CPU. It was measured on AMD's Zen 4 with AVX-512 alone
+// (docs/benchmarks/cpu.md); elsewhere it is a guess.
+struct ProductCpu {
+  bool zen4 = false, amx = false;
+  bool bf16 = false;  // cpu_has_bf16()
+};
+ProductCpu this_product_cpu();
+
+// By the CPU, the shape and the layouts alone.
+ProductKernel product_kernel_by_rule(const ProductCall& call, ProductCpu cpu = this_product_cpu());
 
 // The table's kernel where the table has the product's class, else the rule's. Never by the clock:
 // the kernels differ in the last bits.
 ProductKernel choose_product_kernel(const ProductCall& call);
 
 // Makes all later products use this table, whose kernels this CPU has for their classes; an empty
-// one leaves them to the rule. Not while products are computed.
-void set_product_table(ProductTable table);
+// one leaves them to the rule. Returns the one before. Not while products are computed.
+ProductTable set_product_table(ProductTable table);
 
 // Collects what choose_product_kernel() is asked for while this object lives; one at a time.
 class ProductRecording {

@@ -87,6 +87,7 @@ double KernelTimes::least() const { return *std::min_element(seconds.begin(), se
 double KernelTimes::median() const { return quantile(seconds, 0.5); }
 
 std::vector<KernelTimes> time_product(const ProductCall& call, const ProductTiming& timing) {
+  ProductTable installed = set_product_table({});
   Problem problem(call);
   std::vector<KernelTimes> times;
   std::vector<int> calls;
@@ -105,7 +106,7 @@ std::vector<KernelTimes> time_product(const ProductCall& call, const ProductTimi
       times[i].seconds.push_back(problem.seconds(times[i].kernel, calls[i]) + packing[i]);
     }
   }
-  set_product_table({});
+  set_product_table(std::move(installed));
   return times;
 }
 

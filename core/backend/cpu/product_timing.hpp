@@ -22,7 +22,7 @@ struct ProductTiming {
 };
 
 // Of each kernel that this CPU has for the call, on numbers that differ. They are called through
-// the backend, as training does. An installed product table is put aside for good.
+// the backend, as training does; an installed product table is put aside meanwhile.
 std::vector<KernelTimes> time_product(const ProductCall& call, const ProductTiming& timing);
 
 // The fastest kernel if it beats `usual` beyond the noise, else `usual`: by 2% in three turns of

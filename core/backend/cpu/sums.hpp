@@ -13,22 +13,6 @@
 
 namespace weft {
 
-// Sum of term(i) over [0, n), in four runs side by side so that no addition waits for another.
-template <class Sum, class F>
-Sum sum_terms(std::int64_t n, F term) {
-  const std::int64_t q = n / 4;
-  Sum s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-#pragma omp simd reduction(+ : s0, s1, s2, s3)
-  for (std::int64_t i = 0; i < q; ++i) {
-    s0 += term(i);
-    s1 += term(i + q);
-    s2 += term(i + 2 * q);
-    s3 += term(i + 3 * q);
-  }
-  for (std::int64_t i = 4 * q; i < n; ++i) s0 += term(i);
-  return (s0 + s1) + (s2 + s3);
-}
-
 // Squares are summed by chunks of this many elements, and the chunks in order.
 inline constexpr std::int64_t kSquaresChunk = 4096;
 

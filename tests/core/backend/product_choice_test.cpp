@@ -30,6 +30,39 @@ TEST_F(ProductChoiceOnCpu, SmallProductsStayWithOneDnn) {
     EXPECT_NE(product_kernel_by_rule(call_of(8, 768, 768, dtype)), ProductKernel::tiles);
 }
 
+// y = x w^T, dx = dy w and dw = dy^T x of a layer.
+std::vector<ProductCall> calls_of_layer(std::int64_t rows, std::int64_t inputs,
+                                        std::int64_t outputs, DType dtype) {
+  ProductCall y = call_of(rows, outputs, inputs, dtype), dx = call_of(rows, inputs, outputs, dtype);
+  ProductCall dw = call_of(outputs, inputs, rows, dtype);
+  y.shape.b_row = 1;
+  y.shape.b_column = inputs;
+  y.b_is_weight = dx.b_is_weight = true;
+  dw.shape.a_row = 1;
+  dw.shape.a_column = outputs;
+  return {y, dx, dw};
+}
+
+// What was measured to win: docs/benchmarks/cpu.md.
+TEST_F(ProductChoiceOnCpu, OfBertBaseByTheRule) {
+  const auto by_rule = [](DType dtype, ProductCpu cpu) {
+    std::vector<ProductKernel> kernels;
+    for (const ProductCall& call : calls_of_layer(1024, 768, 3072, dtype))
+      kernels.push_back(product_kernel_by_rule(call, cpu));
+    return kernels;
+  };
+  const ProductKernel plain = ProductKernel::onednn, packed = ProductKernel::onednn_packed;
+  const ProductKernel tiles = ProductKernel::tiles;
+  using Kernels = std::vector<ProductKernel>;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    EXPECT_EQ(by_rule(dtype, {.zen4 = true, .bf16 = true}), (Kernels{tiles, tiles, tiles}));
+    EXPECT_EQ(by_rule(dtype, {.bf16 = true}), (Kernels{plain, plain, plain}));
+  }
+  EXPECT_EQ(by_rule(DType::bf16, {.zen4 = true}), (Kernels{plain, plain, plain}));
+  EXPECT_EQ(by_rule(DType::bf16, {.amx = true, .bf16 = true}), (Kernels{packed, packed, plain}));
+  EXPECT_EQ(by_rule(DType::f32, {.amx = true, .bf16 = true}), (Kernels{plain, plain, plain}));
+}
+
 // Of every size: the rule asks for no kernel that the CPU does not have.
 TEST_F(ProductChoiceOnCpu, TheRuleNamesKernelsThatTheCpuHas) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
