@@ -96,9 +96,9 @@ std::unique_ptr<Communicator> self_communicator();
 
 struct MpiOptions {
   // Ranks of one host reduce host tensors through memory that they share. If some cannot, all goes
-  // through MPI; rank 0 then calls this with the reason before mpi_communicator() returns. And rank
-  // 0 of a group calls it when common_memory() cannot have as much as it is asked for: it lives as
-  // long as the communicator.
+  // through MPI; rank 0 then calls this with the reason before mpi_communicator() returns. Rank 0
+  // of a group calls it, too, when there is less than common_memory() or a reduction asks for: it
+  // lives as long as the communicator.
   std::function<void(const std::string&)> on_no_shared_memory = {};
   bool share_memory = true;
   std::size_t chunk_bytes = std::size_t{256}

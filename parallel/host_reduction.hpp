@@ -16,7 +16,7 @@ namespace weft {
 class HostReduction {
  public:
   // Collective over `group`. `host` is a number for the ranks that can share memory with this one.
-  // Null on all ranks when none of them can. Throws Error when memory cannot be had.
+  // Null on all ranks when none of them can. All throw AgreedError when memory cannot be had.
   static std::unique_ptr<HostReduction> connect(Communicator& group, int host,
                                                 std::size_t chunk_bytes);
 

@@ -125,6 +125,7 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<SharedMemory> common_memory(std::size_t bytes) override;
 
   // Finds out which ranks can share memory, before the first reduction. Collective.
+  void tell_no_shared_memory(const AgreedError& reason) const;
   void find_hosts(const MpiOptions& options);
 
  private:
@@ -329,7 +330,15 @@ std::unique_ptr<BackgroundReducer> MpiCommunicator::background_reducer(Device) c
 // At the first reduction: many a group only agrees on small values.
 void MpiCommunicator::connect_host() {
   if (std::exchange(host_connected_, true)) return;
-  on_host_ = HostReduction::connect(*this, sharing_.host, sharing_.chunk_bytes);
+  try {
+    on_host_ = HostReduction::connect(*this, sharing_.host, sharing_.chunk_bytes);
+  } catch (const AgreedError& e) {  // there is too little: MPI does it
+    tell_no_shared_memory(e);
+  }
+}
+
+void MpiCommunicator::tell_no_shared_memory(const AgreedError& reason) const {
+  if (rank_ == 0 && sharing_.on_no_shared_memory) sharing_.on_no_shared_memory(reason.what());
 }
 
 std::unique_ptr<SharedMemory> MpiCommunicator::common_memory(std::size_t bytes) {
@@ -339,7 +348,7 @@ std::unique_ptr<SharedMemory> MpiCommunicator::common_memory(std::size_t bytes) 
   try {
     return std::make_unique<SharedMemory>(share_memory(*this, bytes));
   } catch (const AgreedError& e) {
-    if (rank_ == 0 && sharing_.on_no_shared_memory) sharing_.on_no_shared_memory(e.what());
+    tell_no_shared_memory(e);
     return nullptr;
   }
 }
@@ -360,7 +369,7 @@ void MpiCommunicator::find_hosts(const MpiOptions& options) {
     agree(*this, [&] { share_memory(*split(host, rank_), 4096); });
     sharing_.host = host;
   } catch (const AgreedError& e) {
-    if (rank_ == 0 && sharing_.on_no_shared_memory) sharing_.on_no_shared_memory(e.what());
+    tell_no_shared_memory(e);
   }
 }
 

@@ -441,6 +441,19 @@ TEST(MpiCommunicatorOnCpu, HasNoCommonMemoryWhereThereIsNotSoMuch) {
   }
 }
 
+TEST(MpiCommunicatorOnCpu, ReducesThroughMpiWhereThereIsTooLittleMemory) {
+  std::vector<std::string> told;
+  const auto c = mpi_communicator(
+      {.on_no_shared_memory = [&](const std::string& reason) { told.push_back(reason); }});
+  if (c->size() == 1) GTEST_SKIP() << "needs two ranks";
+  const FileSizeLimit limit(8192);
+  Tensor x = to_tensor(std::vector<float>(5000, 2.0F), {5000});
+  for (int i = 0; i < 2; ++i) c->all_reduce(x, ReduceOp::sum);
+  const auto all = static_cast<float>(c->size());
+  EXPECT_EQ(to_vector(x), std::vector<float>(5000, 2.0F * all * all));
+  EXPECT_EQ(told.size(), c->rank() == 0 ? 1U : 0U);
+}
+
 TEST(MpiCommunicatorOnCpu, GoesThroughMpiWhereMemoryCannotBeShared) {
   const auto all = mpi_communicator();
   if (all->size() == 1) GTEST_SKIP() << "needs two ranks";
