@@ -6,11 +6,14 @@ namespace {
 
 __attribute__((constructor(101))) void check_cpu() {
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) return;
+  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
+      __builtin_cpu_supports("bmi") != 0 && __builtin_cpu_supports("bmi2") != 0) {
+    return;
+  }
   constexpr char kMessage[] =
-      "error: weft needs a CPU with AVX2 and FMA (x86-64-v3: Intel's since 2013, AMD's since "
-      "2017), "
-      "and this one is older\n";
+      "error: weft needs a CPU with AVX2 and FMA (x86-64-v3), which this one, or its virtual "
+      "machine, "
+      "does not offer\n";
   [[maybe_unused]] const ssize_t told = write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
   _exit(1);
 }

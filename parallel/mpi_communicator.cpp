@@ -125,10 +125,10 @@ class MpiCommunicator final : public Communicator {
   std::unique_ptr<SharedMemory> common_memory(std::size_t bytes) override;
 
   // Finds out which ranks can share memory, before the first reduction. Collective.
-  void tell_no_shared_memory(const AgreedError& reason) const;
   void find_hosts(const MpiOptions& options);
 
  private:
+  void tell_no_shared_memory(const AgreedError& reason) const;
   void check(int code, std::string_view operation, const std::string& what) const {
     if (code == MPI_SUCCESS) return;
     throw Error(fmt::format("{} of {} failed on rank {} of {}: {}", operation, what, rank_, size_,

@@ -46,19 +46,35 @@ struct Pending {
 
 using PendingGradients = std::unordered_map<const Node*, Pending>;
 
-// Of the backward() that this thread is in; of the inner one where a recomputed block has its own.
-thread_local PendingGradients* collected = nullptr;
-
+// The gradients that a backward() of this thread collects. A recomputed block has one of its own
+// within another.
 class Collecting {
  public:
-  explicit Collecting(PendingGradients& pending) : outer_(std::exchange(collected, &pending)) {}
-  ~Collecting() { collected = outer_; }
+  explicit Collecting(PendingGradients& pending)
+      : pending_(pending), outer_(std::exchange(innermost, this)) {}
+  ~Collecting() { innermost = outer_; }
   Collecting(const Collecting&) = delete;
   Collecting& operator=(const Collecting&) = delete;
 
+  // What was collected so far, if it may be added to: the op that takes it returns the sum. Empty
+  // otherwise.
+  static Tensor take(const Node& of) {
+    for (const Collecting* c = innermost; c != nullptr; c = c->outer_) {
+      const auto it = c->pending_.find(&of);
+      if (it == c->pending_.end() || !it->second.grad) continue;
+      if (it->second.grad.dtype() != DType::f32 || !it->second.may_be_added_to(of)) continue;
+      return std::move(it->second.grad);
+    }
+    return {};
+  }
+
  private:
-  PendingGradients* outer_;
+  static thread_local Collecting* innermost;
+  PendingGradients& pending_;
+  Collecting* outer_;
 };
+
+thread_local Collecting* Collecting::innermost = nullptr;
 
 struct Graph {
   std::vector<std::shared_ptr<Node>> nodes;        // all but leaves, newest first
@@ -113,15 +129,11 @@ void check_seed(Root& root) {
 }  // namespace
 
 GradientPart gradient_part(Node& of, const Shape& shape, Device device) {
-  if (collected != nullptr) {
-    const auto it = collected->find(&of);
-    if (it != collected->end() && it->second.grad && it->second.grad.dtype() == DType::f32 &&
-        it->second.may_be_added_to(of)) {
-      return {.sum = std::move(it->second.grad), .accumulate = true};
-    }
+  if (const Tensor sum = Collecting::take(of)) {
+    return {.sum = sum.reshape(shape), .accumulate = true};
   }
   if (of.place && !std::exchange(of.place_is_taken, true)) {
-    return {.sum = of.place, .accumulate = of.place_adds};
+    return {.sum = of.place.reshape(shape), .accumulate = of.place_adds};
   }
   return {.sum = Tensor(shape, DType::f32, device)};
 }

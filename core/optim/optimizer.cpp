@@ -123,8 +123,10 @@ std::vector<std::pair<std::string, std::vector<Tensor>>> Optimizer::state() cons
   return {{"exp_avg.", m_}, {"exp_avg_sq.", v_}};
 }
 
-void Optimizer::weights_changed() {
+void Optimizer::load(const std::function<void()>& write) {
   write_together([&] {
+    write();
+    if (options_.sharing) options_.sharing->meet();
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       Tensor value = own_part(parameters_[i].parameter->var.value(), i);
       if (value.dtype() != DType::f32) backend(value).copy(value, own_part(w_[i], i));

@@ -50,14 +50,14 @@ class Optimizer {
   // Error naming the parameter whose gradient does not fit.
   void step(const std::vector<Tensor>& gradients, const OptimizerStep& step);
 
-  // In the order of the parameters: to save, or to be filled when loading, by any of the ranks that
-  // share them.
+  // In the order of the parameters: to save, or to be filled in load().
   const std::vector<Tensor>& master() const { return w_; }
   // The moments under Hugging Face's names of them: {"exp_avg.", ...}, {"exp_avg_sq.", ...}.
   std::vector<std::pair<std::string, std::vector<Tensor>>> state() const;
 
-  // To be called after writing to master(): brings the parameters in line.
-  void weights_changed();
+  // `write` fills master() and state(), on all ranks that share them with the same values; then the
+  // parameters are brought in line. Nobody reads or updates meanwhile.
+  void load(const std::function<void()>& write);
 
  private:
   std::vector<Tensor> new_masters() const;

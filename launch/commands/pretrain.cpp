@@ -129,10 +129,11 @@ Inputs read_inputs(Config read, int ranks) {
 void load_from(const Config& config, const RunTensors& run, Mesh& mesh, const Console& console) {
   LoadedModel loaded;
   about(config, "model.from", [&] {
-    loaded = load_pretrained(config.model.from, hf_state(run.model, run.optimizer.master()),
-                             run.model.pretrained_names(), true, mesh);
+    run.optimizer.load([&] {
+      loaded = load_pretrained(config.model.from, hf_state(run.model, run.optimizer.master()),
+                               run.model.pretrained_names(), true, mesh);
+    });
   });
-  run.optimizer.weights_changed();
   console.info("weights from " + config.model.from);
   for (const std::string& name : loaded.missing) {
     console.warn(

@@ -34,9 +34,10 @@ SavedCheckpoint save_run(const fs::path& folder, const RunTensors& tensors, cons
 }
 
 void load_run(const fs::path& checkpoint, const RunTensors& tensors, Mesh& mesh) {
-  load_checkpoint(checkpoint, hf_state(tensors.model, tensors.optimizer.master()),
-                  optimizer_state(tensors), mesh);
-  tensors.optimizer.weights_changed();
+  tensors.optimizer.load([&] {
+    load_checkpoint(checkpoint, hf_state(tensors.model, tensors.optimizer.master()),
+                    optimizer_state(tensors), mesh);
+  });
 }
 
 }  // namespace weft

@@ -81,7 +81,7 @@ RunProducts::RunProducts(const Config& config, const std::optional<ResumePoint>&
   if (note_.empty() && source.path.empty() && !source.own && rule_is_a_guess()) {
     note_ = fmt::format(
         "products: kernels were never compared on a CPU like this one ({}); weft doctor --products "
-        "does it in a minute, and new runs begin with what it finds",
+        "CONFIG does, and new runs begin with what it finds",
         setting.cpu);
   }
   if (source.path.empty()) return;

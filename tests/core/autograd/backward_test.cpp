@@ -257,6 +257,29 @@ TEST(Backward, APartInsideAnInnerBackwardIsOneOfTheOuter) {
   EXPECT_TRUE(close(backward(loss(), tied.dy)[tied.table], tied.want(), 1e-6));
 }
 
+// As of blocks that share weights: what the outer walk has collected is added to by the inner one.
+TEST(Backward, AnInnerBackwardAddsToWhatTheOuterCollected) {
+  const Var w = leaf({1, 2});
+  const auto part = [&](float value, bool accumulates) {
+    return record("part", ones(2), {w}, [=](const Tensor& dy) -> Grads {
+      auto [sum, accumulate] = gradient_part(*w.node(), {2}, dy.device());
+      EXPECT_EQ(accumulate, accumulates);
+      const Tensor own = to_tensor({value, value}, {2});
+      if (accumulate) {
+        backend(sum).add(sum, sum, own);
+      } else {
+        backend(sum).copy(sum, own);
+      }
+      return {sum};
+    });
+  };
+  const Var block = record("block", ones(2), {w}, [&](const Tensor& dy) -> Grads {
+    return {backward(part(10, true), dy)[w]};
+  });
+  const Var newest = part(1, false);
+  EXPECT_EQ(to_vector(backward(add(block, newest), ones(2))[w]), (Values{11, 11}));
+}
+
 TEST(Backward, ALongChainDoesNotOverflowTheStack) {
   constexpr int kNodes = 200'000;
   const auto chain = [](const Var& x) {

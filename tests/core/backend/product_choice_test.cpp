@@ -1,6 +1,8 @@
 // Which kernel multiplies: by the rule, and by a table that was measured.
 #include "core/backend/cpu/product_choice.hpp"
 
+#include <string>
+
 #include "core/backend/cpu/product_timing.hpp"
 #include "tests/core/tensor_helpers.hpp"
 
@@ -25,11 +27,6 @@ class ProductChoiceOnCpu : public testing::Test {
   void TearDown() override { set_product_table({}); }
 };
 
-TEST_F(ProductChoiceOnCpu, SmallProductsStayWithOneDnn) {
-  for (const DType dtype : {DType::f32, DType::bf16})
-    EXPECT_NE(product_kernel_by_rule(call_of(8, 768, 768, dtype)), ProductKernel::tiles);
-}
-
 // y = x w^T, dx = dy w and dw = dy^T x of a layer.
 std::vector<ProductCall> calls_of_layer(std::int64_t rows, std::int64_t inputs,
                                         std::int64_t outputs, DType dtype) {
@@ -41,6 +38,36 @@ std::vector<ProductCall> calls_of_layer(std::int64_t rows, std::int64_t inputs,
   dw.shape.a_row = 1;
   dw.shape.a_column = outputs;
   return {y, dx, dw};
+}
+
+constexpr ProductCpu kZen4{.zen4 = true, .bf16 = true};
+
+TEST_F(ProductChoiceOnCpu, SmallProductsStayWithOneDnn) {
+  for (const DType dtype : {DType::f32, DType::bf16})
+    EXPECT_EQ(product_kernel_by_rule(call_of(8, 768, 768, dtype), kZen4), ProductKernel::onednn);
+}
+
+// The limits of what pays: y and dx by the rows and the sizes of the layer, dw by the outputs.
+TEST_F(ProductChoiceOnCpu, LimitsOfTheRule) {
+  const auto tiled = [](std::int64_t rows, std::int64_t inputs, std::int64_t outputs, DType dtype) {
+    std::string which;
+    const std::vector<ProductCall> calls = calls_of_layer(rows, inputs, outputs, dtype);
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      if (product_kernel_by_rule(calls[i], kZen4) == ProductKernel::tiles) which += "yxw"[i];
+    }
+    return which;
+  };
+  EXPECT_EQ(tiled(512, 768, 768, DType::bf16), "yxw");
+  EXPECT_EQ(tiled(511, 768, 768, DType::bf16), "x");
+  EXPECT_EQ(tiled(127, 768, 768, DType::bf16), "");
+  EXPECT_EQ(tiled(512, 512, 128, DType::bf16), "y");   // dx sums over 128, dw has 128 rows
+  EXPECT_EQ(tiled(512, 128, 512, DType::bf16), "xw");  // y sums over 128
+  EXPECT_EQ(tiled(512, 512, 512, DType::f32), "yxw");
+  EXPECT_EQ(tiled(512, 512, 255, DType::f32), "");
+  EXPECT_EQ(tiled(512, 512, 256, DType::f32), "w");
+  EXPECT_EQ(tiled(511, 768, 768, DType::f32), "");
+  EXPECT_EQ(tiled(128, 768, 16384, DType::f32), "x");  // a vocabulary
+  EXPECT_EQ(tiled(128, 768, 16383, DType::f32), "");
 }
 
 // What was measured to win: docs/benchmarks/cpu.md.
@@ -55,7 +82,7 @@ TEST_F(ProductChoiceOnCpu, OfBertBaseByTheRule) {
   const ProductKernel tiles = ProductKernel::tiles;
   using Kernels = std::vector<ProductKernel>;
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    EXPECT_EQ(by_rule(dtype, {.zen4 = true, .bf16 = true}), (Kernels{tiles, tiles, tiles}));
+    EXPECT_EQ(by_rule(dtype, kZen4), (Kernels{tiles, tiles, tiles}));
     EXPECT_EQ(by_rule(dtype, {.bf16 = true}), (Kernels{plain, plain, plain}));
   }
   EXPECT_EQ(by_rule(DType::bf16, {.zen4 = true}), (Kernels{plain, plain, plain}));

@@ -145,9 +145,11 @@ TEST_P(TiledProductOnCpu, AddsBiasAndWhatWasThere) {
 TEST_P(TiledProductOnCpu, SumsOfACome) {
   for (const std::int64_t m : {1, 17, 96, 200}) {
     for (const std::int64_t k : {1, 127, 128, 129, 700}) {
-      for (const int threads : {1, 3}) {
+      for (const int threads : {1, 3}) {  // and as of a later micro-batch, with what was there
         ProductShape shape = shape_of(m, 200, k, {.transpose_a = true});
         shape.threads = threads;
+        shape.accumulate = threads == 3;
+        shape.c_dtype = DType::f32;
         const Problem p(shape, true);
         EXPECT_TRUE(close(p.run(), p.expected(), tolerance(shape))) << describe(shape);
         const std::vector<float> a = to_vector(p.a);
