@@ -97,6 +97,7 @@ class PhiloxStream {
 #pragma GCC push_options
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // false alarms on intrinsics (PR 105593)
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC target("avx512f")
 
 namespace {

@@ -5,6 +5,7 @@
 #pragma GCC push_options
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // in g++ 12's own header (PR 105593)
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC target("arch=x86-64-v4,avx512bf16,prefer-vector-width=512")
 
 namespace weft {
