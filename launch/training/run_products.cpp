@@ -100,7 +100,7 @@ RunProducts::RunProducts(const Config& config, const std::optional<ResumePoint>&
   note_ = fmt::format("products: {} chooses their kernels, for {} classes of shapes", source.path,
                       file.table.size());
   if (file.setting != setting) {
-    note_ += fmt::format("; it was measured with {}, and stays, that the bits of the run do",
+    note_ += fmt::format("; it was measured with {}, and the run keeps it for the same bits",
                          in_words(file.setting));
   }
   set_product_table(std::move(file.table));
