@@ -11,6 +11,7 @@
 
 #include "core/backend/cpu/loops.hpp"
 #include "core/backend/cpu/tiles/tiles.hpp"
+#include "core/base/part.hpp"
 
 namespace weft {
 
@@ -88,16 +89,6 @@ class TiledProduct {
   }
 
  private:
-  struct Range {
-    std::int64_t first, last;
-  };
-
-  // Part i of [0, n) cut into so many, at multiples of `unit`.
-  static Range range(std::int64_t n, std::int64_t unit, std::int64_t i, std::int64_t parts) {
-    const std::int64_t units = count_of(n, unit);
-    return {std::min(n, units * i / parts * unit), std::min(n, units * (i + 1) / parts * unit)};
-  }
-
   TileOperand operand(const void* data, std::int64_t row, std::int64_t column) const {
     return {static_cast<const std::byte*>(data), row * tiles_.number_bytes,
             column * tiles_.number_bytes};
@@ -112,8 +103,8 @@ class TiledProduct {
     const int threads = static_cast<int>(std::min<std::int64_t>(s_.threads, units));
     const Tensor scratch({threads * scratch_words}, DType::i32);
     const auto unit = [&](std::int64_t i, int thread) {
-      multiply(range(s_.m, kTileRows, i / grid.columns, grid.rows),
-               range(s_.n, kPanelColumns, i % grid.columns, grid.columns),
+      multiply(part_of(s_.m, kTileRows, i / grid.columns, grid.rows),
+               part_of(s_.n, kPanelColumns, i % grid.columns, grid.columns),
                data_of(scratch) + thread * scratch_words);
     };
     if (threads == 1) {
@@ -135,7 +126,7 @@ class TiledProduct {
     const std::int64_t panel_size = std::min(words_, kDepth) * kPanelColumns;
     const std::int64_t sums_size = (words_ > kDepth ? kChunkRows : kTileRows) * kPanelColumns;
     by_units(grid_of(s_, false), panel_size + sums_size,
-             [&](Range rows, Range columns, std::uint32_t* scratch) {
+             [&](Part rows, Part columns, std::uint32_t* scratch) {
                multiply_in_place(rows, columns.first, scratch,
                                  reinterpret_cast<float*>(scratch + panel_size));
              });
@@ -143,7 +134,7 @@ class TiledProduct {
 
   // Rows by one panel. Each part of the panel stays near for all rows; a longer one leaves the sums
   // of all rows to the next part.
-  void multiply_in_place(Range rows, std::int64_t column, std::uint32_t* panel,
+  void multiply_in_place(Part rows, std::int64_t column, std::uint32_t* panel,
                          float* buffer) const {
     const Sums sums = sums_at(rows.first, column, buffer);
     const std::int64_t next = sums.direct || words_ > kDepth ? sums.row : 0;
@@ -174,13 +165,13 @@ class TiledProduct {
       parallel_ranges(panels, words_ * kPanelColumns, pack);
     }
     by_units(grid_of(s_, true), words_ * kPackedRows,
-             [&](Range rows, Range columns, std::uint32_t* packed) {
+             [&](Part rows, Part columns, std::uint32_t* packed) {
                multiply_packed(rows, columns, b, packed);
              });
   }
 
   // At most kPackedRows rows. Their sums come with the first columns.
-  void multiply_packed(Range rows, Range columns, const Tensor& b, std::uint32_t* packed) const {
+  void multiply_packed(Part rows, Part columns, const Tensor& b, std::uint32_t* packed) const {
     float* const a_sums =
         x_.a_sums != nullptr && columns.first == 0 ? x_.a_sums + rows.first : nullptr;
     tiles_.pack_rows(packed, a_sums, {a_.at(rows.first, 0), a_.row, a_.column},
@@ -189,7 +180,7 @@ class TiledProduct {
       multiply_packed_by_panel(rows, j, packed, panel_of(b, j / kPanelColumns));
   }
 
-  void multiply_packed_by_panel(Range rows, std::int64_t column, const std::uint32_t* packed,
+  void multiply_packed_by_panel(Part rows, std::int64_t column, const std::uint32_t* packed,
                                 const std::uint32_t* panel) const {
     alignas(64) float buffer[kPackedRows * kPanelColumns];
     const Sums sums = sums_at(rows.first, column, buffer);
